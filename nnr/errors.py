@@ -12,7 +12,9 @@ __all__ = [
     "BitstreamError",
     "ConformanceError",
     "CoreError",
+    "FormatError",
     "LimitError",
+    "MissingExtraError",
     "NnrError",
     "SyntaxValueError",
     "TruncatedError",
@@ -119,6 +121,14 @@ class UnsupportedError(BitstreamError):
 
 class SyntaxValueError(NnrError, ValueError):
     """Values that cannot be written as syntax elements."""
+
+
+class FormatError(NnrError, ValueError):
+    """A model file (.npz, .safetensors, ...) is not what its name says, or cannot hold what it is given."""
+
+
+class MissingExtraError(NnrError, ImportError):
+    """A file needs a package that the core install does not bring; the message names the extra."""
 
 
 class CoreError(NnrError):

@@ -1,0 +1,69 @@
+# make demo      install into a fresh .venv and code a small trained network
+# make test      fresh .venv with everything the tests need, then ruff, mypy and pytest
+# make check     the same checks in the .venv that is there (made if missing or out of date)
+# make interop   code with us, decode with NNCodec, and the other way round (NNCodec in .venv-peer)
+# make bench     the benchmarks against NNCodec; rewrites the tables in docs/
+# make build     sdist and wheel into dist/, installed and tested outside the checkout
+# make clean     remove everything that the above made
+
+PYTHON ?= python3
+VENV := .venv
+PEER := .venv-peer
+BIN := $(VENV)/bin
+PIP := -m pip install --quiet --disable-pip-version-check
+PYTEST_ARGS ?=
+
+# What the installed package is made of; Python sources are used in place and need no new installation.
+RECIPE := setup.py setup.cfg pyproject.toml MANIFEST.in nnr/_core_build.py nnr/_version.py $(wildcard c_core/*)
+
+.PHONY: help demo test check interop bench build clean
+
+help:
+	@sed -n 's/^# //p' Makefile | head -n 7
+
+demo:
+	rm -rf $(VENV) build
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP) .
+	$(BIN)/nnr demo
+
+test:
+	rm -rf $(VENV)
+	$(MAKE) check
+
+check: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+interop: $(VENV)/.ready $(PEER)/.ready
+	$(BIN)/python -m pytest -m interop $(PYTEST_ARGS)
+
+bench: $(VENV)/.ready $(PEER)/.ready
+	$(BIN)/python benchmarks/models.py --docs docs/interop.md
+	$(BIN)/python benchmarks/end_to_end.py
+
+build: $(VENV)/.ready
+	$(BIN)/python $(PIP) build
+	rm -rf dist build
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python tests/installed.py dist
+
+$(VENV)/.ready: $(RECIPE)
+	rm -rf $(VENV) build
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP) --editable '.[test]'
+	touch $@
+
+# The peer is a release of its own with its own demands; it never shares an environment with us.
+$(PEER)/.ready:
+	rm -rf $(PEER)
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/python $(PIP) 'numpy<2'
+	$(PEER)/bin/python $(PIP) --no-deps nncodec==2.1.3
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(PEER) build dist *.egg-info nnr/_core.c nnr/_core*.so nnr/_core*.pyd
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,85 @@
+"""Output files that appear complete or not at all.
+
+Bytes go to a temporary file in the folder of the target, which takes the target's name only when everything
+has been written; whatever happens before leaves an earlier file of that name as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["atomic_output", "atomic_path", "check_target"]
+
+
+def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+    """Find out, before long work, that `path` can be written.
+
+    Raises:
+        FileExistsError: the file exists and `overwrite` is false.
+        OSError: it is a folder, its folder is missing, or one of them is not writable.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
+    if target.exists():
+        if not target.is_file():
+            return  # a device or a pipe, written in place
+        if not overwrite:
+            raise FileExistsError(errno.EEXIST, "File exists", str(path))
+    folder = _real(target).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(folder))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[Path]:
+    """Path of a new empty file, which becomes `path` when the block ends without an exception.
+
+    A symbolic link stays a link and its target is replaced; an earlier file passes its permissions on.
+    What is not a regular file (a device, a named pipe) is given as it is, and written in place.
+
+    Raises:
+        FileExistsError: the file exists and `overwrite` is false.
+        OSError: the file cannot be written.
+    """
+    check_target(path, overwrite=overwrite)
+    target = _real(Path(path))
+    if target.exists() and not target.is_file():
+        yield target
+        return
+    temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(6)}.tmp")
+    try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        mode = stat.S_IMODE((target if target.exists() else temporary).stat().st_mode)
+        yield temporary
+        with open(temporary, "rb+") as written, contextlib.suppress(OSError):
+            os.fsync(written.fileno())  # not every file system can; errors of writing showed before
+        check_target(path, overwrite=overwrite)
+        with contextlib.suppress(OSError):
+            os.chmod(temporary, mode)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def atomic_output(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """As `atomic_path`, with the file opened for writing bytes."""
+    with atomic_path(path, overwrite=overwrite) as temporary, open(temporary, "wb") as file:
+        yield file
+
+
+def _real(path: Path) -> Path:
+    """`path` with symbolic links followed, so that a link is kept and the file behind it replaced."""
+    return Path(os.path.realpath(path))

@@ -1,0 +1,172 @@
+"""Tensors in `.npz` files: a zip archive with one `.npy` member for each tensor.
+
+Names are kept exactly, whatever they contain (`/`, `..`, the empty name, names of numpy.savez's own
+arguments), which is why the archive is written here member by member. The bytes depend only on the tensors.
+Nothing is ever unpickled.
+
+numpy has no bfloat16 and no 8-bit floats. As `numpy.save` does, such a tensor is stored as opaque elements
+(`V2`, `V1`), which `numpy.load` reads and which cannot be mistaken for numbers; the type's name stands
+in the comment of the zip member, where our reader finds it. To read one elsewhere, view it:
+``np.load("x.npz")["w"].view(ml_dtypes.bfloat16)``.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from ..errors import FormatError
+from .atomic import atomic_output
+from .extras import ml_dtype
+
+__all__ = ["load", "read", "save", "write"]
+
+_COMMENT = b"dtype="
+_CHUNK_BYTES = 1 << 24
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Tensors of the file `path`, in the order of its members.
+
+    Raises:
+        FormatError: not an npz file, damaged, or with Python objects in it.
+        MissingExtraError: a type that needs `ml_dtypes`.
+        OSError: the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        return read(file)
+
+
+def save(tensors: Mapping[str, np.ndarray], path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+    """Write `tensors` to `path`, complete or not at all.
+
+    Raises:
+        FormatError: a name or a type that the format cannot hold.
+        OSError: the file cannot be written.
+    """
+    with atomic_output(path, overwrite=overwrite) as file:
+        write(tensors, file)
+
+
+def read(file: IO[bytes]) -> dict[str, np.ndarray]:
+    """As `load`, from an open seekable file."""
+    tensors: dict[str, np.ndarray] = {}
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for member in archive.infolist():
+                name = _tensor_name(member)
+                if name in tensors:
+                    raise FormatError(f"two arrays are called {name!r}")
+                with archive.open(member) as data:
+                    tensors[name] = _read_array(data, member, name)
+    except zipfile.BadZipFile as error:
+        raise FormatError(f"not an npz file, or damaged: {error}") from None
+    except FormatError:
+        raise
+    except (zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error, ValueError) as error:
+        raise FormatError(f"damaged or not readable npz file: {_one_line(error)}") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a seek to where a damaged directory points
+            raise
+        raise FormatError("damaged npz file: an offset points outside") from None
+    return tensors
+
+
+def write(tensors: Mapping[str, np.ndarray], file: IO[bytes]) -> None:
+    """As `save`, to an open file, which need not be seekable."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, tensor in tensors.items():
+            _write_array(archive, name, np.asanyarray(tensor))
+
+
+def _tensor_name(member: zipfile.ZipInfo) -> str:
+    stored = member.orig_filename  # filename would have its separators changed on some systems
+    if not stored.endswith(".npy"):
+        raise FormatError(f"member {stored!r} is not an array; an npz file holds members NAME.npy")
+    return stored[: -len(".npy")]
+
+
+def _read_array(data: IO[bytes], member: zipfile.ZipInfo, name: str) -> np.ndarray:
+    try:
+        version = npy.read_magic(data)
+        if version not in ((1, 0), (2, 0)):
+            raise FormatError(f"array {name!r}: npy version {version} is not supported")
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran_order, dtype = read_header(data)
+    except (ValueError, SyntaxError, TypeError, tokenize.TokenError, RecursionError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"array {name!r}: {_one_line(error)}") from None
+    if dtype.hasobject:
+        raise FormatError(f"array {name!r} holds Python objects, which are never unpickled")
+    expected = math.prod(shape) * dtype.itemsize
+    if any(n < 0 for n in shape) or expected > member.file_size:
+        raise FormatError(f"array {name!r} is shorter than its shape {shape} says")
+    flat = np.empty(math.prod(shape), dtype)
+    view = flat.view(np.uint8).data if flat.nbytes else memoryview(b"")
+    done = 0
+    while done < len(view):
+        piece = data.read(min(_CHUNK_BYTES, len(view) - done))
+        if not piece:
+            raise FormatError(f"array {name!r} is shorter than its shape {shape} says")
+        view[done : done + len(piece)] = piece
+        done += len(piece)
+    if data.read(1):  # reading to the end also has the archive's CRC-32 checked
+        raise FormatError(f"array {name!r} is longer than its shape {shape} says")
+    array = flat.reshape(shape, order="F" if fortran_order else "C")
+    return array.view(_extended_dtype(member.comment, dtype, name)) if dtype.kind == "V" else array
+
+
+def _extended_dtype(comment: bytes, dtype: np.dtype[Any], name: str) -> np.dtype[Any]:
+    """The type behind opaque elements: the one in the member's comment, else bfloat16 for two bytes."""
+    if dtype.fields is not None or dtype.subdtype is not None:
+        raise FormatError(f"array {name!r} has type {dtype}, which is not a tensor")
+    if comment.startswith(_COMMENT):
+        wanted = comment[len(_COMMENT) :].decode("ascii", "replace")
+    elif dtype.itemsize == 2:
+        wanted = "bfloat16"  # numpy.savez leaves no other two-byte type behind
+    else:
+        raise FormatError(f"array {name!r} holds elements of {dtype.itemsize} bytes of an unknown type")
+    extended = ml_dtype(wanted, f"array {name!r}")
+    if extended.itemsize != dtype.itemsize:
+        raise FormatError(f"array {name!r}: elements of {dtype.itemsize} bytes are not of type {wanted}")
+    return extended
+
+
+def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    if not isinstance(name, str):
+        raise FormatError(f"tensor name {name!r} is not a string")
+    if "\0" in name:
+        raise FormatError(f"tensor name {name!r} holds a NUL, which an npz file cannot carry")
+    try:
+        length = len(name.encode("utf-8")) + len(".npy")
+    except UnicodeEncodeError:
+        raise FormatError(f"tensor name {name!r} is not Unicode text") from None
+    if length > 0xFFFF:
+        raise FormatError(f"tensor name {name[:40]!r}... is too long for an npz file ({length} bytes)")
+    if array.dtype.hasobject:
+        raise FormatError(f"tensor {name!r} holds Python objects, which an npz file is not to carry")
+    member = zipfile.ZipInfo("tensor", (1980, 1, 1, 0, 0, 0))
+    member.filename = name + ".npy"  # set afterwards: the constructor changes separators on some systems
+    member.create_system = 3
+    member.external_attr = 0o644 << 16
+    if array.dtype.kind == "V" or array.dtype.isbuiltin == 2:
+        member.comment = _COMMENT + array.dtype.name.encode("ascii")
+        array = array.view(f"V{array.dtype.itemsize}")
+    member.file_size = array.nbytes  # only for the choice of 64-bit sizes, which leaves room for the header
+    with archive.open(member, "w") as file:
+        npy.write_array(file, array, version=None, allow_pickle=False)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
