@@ -25,6 +25,7 @@ from .tables import ADAPTATION_CURVE, RANGE_LPS, SHIFT_PARAMETER_SETS
 __all__ = [
     "ArithmeticDecoder",
     "BinEvent",
+    "Binarization",
     "Context",
     "ContextSet",
     "EntryPoint",
@@ -477,7 +478,7 @@ class ContextSet:
 
 
 @dataclass(frozen=True)
-class _Binarization:
+class Binarization:
     """What binarization and context selection need to know of a tensor (names of decoding 4, 5 and 7)."""
 
     n: int  # N, unary magnitude flags
@@ -485,7 +486,8 @@ class _Binarization:
     cb_zero_offset: int  # CbZeroOffset
 
     @classmethod
-    def of(cls, unit: UnitParams, tensor: TensorParams) -> _Binarization:
+    def of(cls, unit: UnitParams, tensor: TensorParams) -> Binarization:
+        """The facts of one tensor."""
         # profile 0 codes the indices of a codebook without using its size
         cb_size = tensor.codebook_size if unit.profile == 1 else 0
         return cls(tensor.cabac_unary_length, cb_size, tensor.codebook_zero_offset)
@@ -504,7 +506,7 @@ class _Binarization:
 
 @clause("decoding 5", "syntax 9.8")
 def _context_parameters(
-    contexts: ContextSet, unit: UnitParams, binarization: _Binarization, hist_flag: int
+    contexts: ContextSet, unit: UnitParams, binarization: Binarization, hist_flag: int
 ) -> Iterator[tuple[Context, bool]]:
     """(decoding 5) The contexts that have a parameter set, in coding order, and whether it is coded."""
     n, cb_size = binarization.n, binarization.cb_size
@@ -535,7 +537,7 @@ def shift_parameter_ids(
     engine: ArithmeticDecoder,
     contexts: ContextSet,
     unit: UnitParams,
-    binarization: _Binarization,
+    binarization: Binarization,
     hist_flag: int,
 ) -> None:
     """(decoding 5) Read the parameter sets of the contexts and initialise them."""
@@ -588,7 +590,7 @@ def gtx_index(j: int, negative: bool, base: int, n: int) -> int:
 def int_param(
     engine: ArithmeticDecoder,
     contexts: ContextSet,
-    binarization: _Binarization,
+    binarization: Binarization,
     state: int,
     nb: int,
     base: int,
@@ -701,7 +703,7 @@ def decode_tensor(engine: ArithmeticDecoder, unit: UnitParams, tensor: TensorPar
         raise ValueError("temporal_context_modeling_flag is 1, but the tensor has no base")
     rows, cols = tensor.rows, tensor.cols
     matrix = rows > 1 and cols > 1
-    binarization = _Binarization.of(unit, tensor)
+    binarization = Binarization.of(unit, tensor)
     result = TensorResult(np.zeros(rows * cols, np.int32))
 
     if tensor.has_qp:
@@ -754,7 +756,7 @@ def decode_tensor(engine: ArithmeticDecoder, unit: UnitParams, tensor: TensorPar
 
 @clause("decoding 9.3")
 def _entry_point(engine: ArithmeticDecoder, last_start: int, state: int) -> EntryPoint:
-    """(decoding 9.3) The entry point of a block row starting now; `last_start` is P where the last one did."""
+    """(decoding 9.3) Entry point of a block row that starts now; the one before started at `last_start`."""
     return EntryPoint(engine.P - last_start, engine.offset, state)
 
 
