@@ -720,7 +720,7 @@ def decode_tensor(engine: ArithmeticDecoder, unit: UnitParams, tensor: TensorPar
 
     scan_order = tensor.scan_order if matrix else 0
     several_block_rows = scan_order > 0 and rows > 4 << scan_order
-    levels = memoryview(result.levels)
+    levels = result.levels.data
     base = _view(tensor.base, np.int32) if unit.temporal else None
     history = _view(tensor.history, np.uint8) if result.hist_dep_sig_prob_enabled_flag else None
 
@@ -762,7 +762,7 @@ def _entry_point(engine: ArithmeticDecoder, last_start: int, state: int) -> Entr
 
 def _view(array: np.ndarray | None, dtype: type) -> memoryview | None:
     """The elements in row-major order, as plain integers."""
-    return None if array is None else memoryview(np.ascontiguousarray(array, dtype).reshape(-1))
+    return None if array is None else np.ascontiguousarray(array, dtype).reshape(-1).data
 
 
 # ----------------------------------------------------------------------------------------------------
