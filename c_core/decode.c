@@ -1,0 +1,705 @@
+/* decode.c - (decoding 2 to 10.2) from the bytes of a unit to the levels of its tensors.
+
+   Read it from the end: a unit is tensors and an end check; a tensor is its quantization parameter,
+   flags, context parameters (decoding 5) and samples; samples are runs of positions in scan order
+   (decoding 9); a run is one index after the other (decoding 6 to 8). The arithmetic is in cabac.h, the
+   probability model in model.h.
+
+   Errors do not stop the arithmetic: it runs on, with zeros for bits that do not exist, and each run
+   ends with a look at `status` and at the bit position. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cabac.h"
+#include "contexts.h"
+#include "dequantize.h"
+#include "dq.h"
+#include "nnr_core.h"
+#include "scan.h"
+
+typedef char context_count_agrees[(int)CTX_COUNT == (int)NNR_CONTEXT_COUNT ? 1 : -1];
+
+struct nnr_decoder {
+    /* the arithmetic decoder of the unit */
+    arithmetic_decoder arithmetic;
+    int status;
+    int64_t failed_at; /* bit position, when status is not NNR_OK */
+    /* the tensor in work */
+    unsigned state;     /* of dependent quantization, 0 without it */
+    unsigned neighbour; /* class of the index before */
+    context contexts[CTX_COUNT];
+    uint8_t parameter[CTX_COUNT]; /* chosen parameter set of each context */
+    uint8_t *skip;
+    int64_t skip_capacity;
+    /* never changed once made */
+    model_tables tables;
+};
+
+/* What of a tensor the sample loops want to know. */
+typedef struct {
+    int64_t rows, cols, side;
+    int unary_length;
+    int escape_count;
+    int dq;
+    int bounded;      /* by a codebook */
+    int64_t limit[2]; /* largest magnitude of a positive and of a negative index */
+    int one_sided;
+    const int32_t *base;     /* NULL: no temporal contexts */
+    const uint8_t *history;  /* NULL: no history contexts */
+    int32_t *levels;
+    const uint8_t *skip;     /* NULL: no row is skipped */
+    int tca;                 /* temporal_context_modeling_flag */
+    int hist_flag;           /* hist_dep_sig_prob_enabled_flag */
+    int legacy;              /* README D1, D2 */
+    int dequantize;
+    float step;
+} tensor_layout;
+
+/* A run: `height` times `width` positions in rows `stride` apart. */
+typedef struct {
+    int64_t first, height, width, stride;
+} run;
+
+enum {
+    CHUNK = 4096 /* positions between two looks at the bit position; fits the first-level cache */
+};
+
+/* The first error counts; missing bits are the cause of whatever is found behind them. */
+static void fail(nnr_decoder *decoder, const arithmetic_decoder *d, int status)
+{
+    if (decoder->status == NNR_OK) {
+        decoder->status = is_truncated(d) ? NNR_ERR_TRUNCATED : status;
+        decoder->failed_at = bit_position(d);
+    }
+}
+
+static void check_truncation(nnr_decoder *decoder)
+{
+    if (is_truncated(&decoder->arithmetic))
+        fail(decoder, &decoder->arithmetic, NNR_ERR_TRUNCATED);
+}
+
+/* ---- (decoding 7) binarization --------------------------------------------------------------------- */
+
+/* Magnitude from the escape code; the argument is the first value of the code. Rare, so out of line. */
+NNR_NOINLINE int64_t decode_escape(arithmetic_decoder *d, const model_tables *tables, context *escape,
+                                   int escape_count, int64_t magnitude, int64_t limit)
+{
+    int exponent = 0;
+    int bin;
+    do {
+        refill(d);
+        bin = decode_bin_mask(d, tables, &escape[exponent]) != 0;
+        if (bin) {
+            magnitude += (int64_t)1 << exponent;
+            exponent++;
+        }
+    } while (bin && exponent < escape_count && magnitude + ((int64_t)1 << exponent) <= limit);
+    return magnitude + (int64_t)decode_uae(d, exponent);
+}
+
+/* Largest magnitude of an index whose level fits 32 bits; `odd` is the lowest bit of the state, -1
+   without dependent quantization. */
+static int64_t largest_magnitude(int odd, int negative)
+{
+    int64_t level = (int64_t)INT32_MAX + negative;
+    return odd < 0 ? level : (level + odd) / 2;
+}
+
+/* One run of positions. `aux`: temporal base, history or codebook bounds may be in use. The flags are
+   constants where this is called, so that each kind of tensor has a loop of its own. */
+NNR_INLINE void decode_run(nnr_decoder *decoder, const tensor_layout *layout, const run *r, int dq, int aux)
+{
+    arithmetic_decoder d = decoder->arithmetic; /* a copy, so that it can live in registers */
+    const model_tables *tables = &decoder->tables;
+    context *contexts = decoder->contexts;
+    const int unary_length = layout->unary_length;
+    unsigned state = decoder->state;
+    unsigned neighbour = decoder->neighbour;
+    int64_t row, col;
+
+    for (row = 0; row < r->height; row++) {
+        const int64_t start = r->first + row * r->stride;
+        int32_t *levels = layout->levels + start;
+        const int32_t *base = aux && layout->base ? layout->base + start : NULL;
+        const uint8_t *history = aux && layout->history ? layout->history + start : NULL;
+
+        for (col = 0; col < r->width; col++) {
+            int64_t base_level = base ? base[col] : 0;
+            int64_t base_size = base_level < 0 ? -base_level : base_level;
+            int64_t magnitude = 1, limit, level;
+            unsigned sig = CTX_SIG + 3 * state + neighbour;
+            unsigned sign = CTX_SIGN + neighbour;
+            context *greater;
+            uint64_t negative, more;
+            int j = 0;
+
+            if (aux && base_level != 0) {
+                sig = CTX_SIG_BASE + 2 * state + (base_size > 1);
+                sign = CTX_SIGN_BASE + (base_level > 0);
+            }
+            if (aux && history && history[col])
+                sig = CTX_SIG_HISTORY + state;
+
+            refill(&d);
+            if (!decode_bin_mask(&d, tables, &contexts[sig])) {
+                levels[col] = 0;
+                neighbour = 0;
+                if (dq)
+                    state = next_state(state, 0);
+                continue;
+            }
+            if (aux && layout->one_sided)
+                negative = layout->limit[0] > 0 ? 0 : ~(uint64_t)0;
+            else
+                negative = decode_bin_mask(&d, tables, &contexts[sign]);
+            limit = aux ? layout->limit[negative & 1] : INT64_MAX;
+
+            more = !aux || limit > 1;
+            greater = &contexts[CTX_GREATER + (negative & 1)];
+            if (aux && base_level != 0)
+                greater = &contexts[CTX_GREATER + 2 * unary_length];
+            while (more) {
+                unsigned class_by_base = aux && base_level != 0 && base_size < j;
+                if (j % 4 == 3)
+                    refill(&d);
+                more = decode_bin_mask(&d, tables, &greater[2 * j + (int)class_by_base]) & 1;
+                magnitude += (int64_t)more;
+                j++;
+                if (j == unary_length || (aux && magnitude >= limit))
+                    break;
+            }
+            if (NNR_UNLIKELY(more && j == unary_length && (!aux || magnitude < limit))) {
+                arithmetic_decoder cold = d; /* only the copy has its address taken */
+                magnitude = decode_escape(&cold, tables, &contexts[CTX_ESCAPE], layout->escape_count,
+                                          magnitude, limit);
+                d = cold;
+                if (magnitude > largest_magnitude(dq ? (int)(state & 1) : -1, (int)(negative & 1))) {
+                    fail(decoder, &cold, NNR_ERR_LEVEL);
+                    magnitude = 1;
+                }
+                if (aux && magnitude > limit) {
+                    fail(decoder, &cold, NNR_ERR_CODEBOOK_INDEX);
+                    magnitude = 1;
+                }
+            }
+
+            level = magnitude;
+            if (dq) {
+                level = 2 * magnitude - (int64_t)(state & 1);
+                state = next_state(state, (unsigned)magnitude & 1);
+            }
+            neighbour = 2 - (unsigned)(negative & 1);
+            levels[col] = (int32_t)((level ^ (int64_t)negative) - (int64_t)negative);
+        }
+    }
+    decoder->arithmetic = d;
+    decoder->state = state;
+    decoder->neighbour = neighbour;
+}
+
+NNR_NOINLINE void decode_run_uniform(nnr_decoder *decoder, const tensor_layout *layout, const run *r)
+{
+    decode_run(decoder, layout, r, 0, 0);
+}
+
+NNR_NOINLINE void decode_run_dependent(nnr_decoder *decoder, const tensor_layout *layout, const run *r)
+{
+    decode_run(decoder, layout, r, 1, 0);
+}
+
+NNR_NOINLINE void decode_run_any(nnr_decoder *decoder, const tensor_layout *layout, const run *r)
+{
+    decode_run(decoder, layout, r, layout->dq, 1);
+}
+
+/* ---- (decoding 9) samples ---------------------------------------------------------------------------- */
+
+static void decode_positions(nnr_decoder *decoder, const tensor_layout *layout, const run *r)
+{
+    if (layout->bounded && layout->limit[0] == 0 && layout->limit[1] == 0) {
+        int64_t row; /* a codebook of one entry: nothing is coded */
+        for (row = 0; row < r->height; row++)
+            memset(layout->levels + r->first + row * r->stride, 0, (size_t)r->width * sizeof(int32_t));
+    } else if (layout->base || layout->history || layout->bounded) {
+        decode_run_any(decoder, layout, r);
+    } else if (layout->dq) {
+        decode_run_dependent(decoder, layout, r);
+    } else {
+        decode_run_uniform(decoder, layout, r);
+    }
+    check_truncation(decoder);
+}
+
+/* A segment of a skipped row. The state advances by the width of the matrix even if the segment is
+   narrower (README D6); contexts and neighbour stay as they are. */
+static void skip_segment(nnr_decoder *decoder, const tensor_layout *layout, int64_t first, int64_t width)
+{
+    memset(layout->levels + first, 0, (size_t)width * sizeof(int32_t));
+    if (layout->dq)
+        decoder->state = state_after_zeros(decoder->state, layout->cols);
+}
+
+/* Levels of contiguous positions are complete: turn them into values while they are in the cache. */
+static void finish_levels(const nnr_decoder *decoder, const tensor_layout *layout, int64_t first,
+                          int64_t count)
+{
+    if (layout->dequantize && decoder->status == NNR_OK)
+        nnr_dequantize_in_place(layout->levels + first, count, layout->step);
+}
+
+static void decode_row_major(nnr_decoder *decoder, const tensor_layout *layout)
+{
+    int64_t row = 0;
+    while (row < layout->rows && decoder->status == NNR_OK) {
+        int64_t first = row * layout->cols, end;
+        if (layout->skip && layout->skip[row]) {
+            skip_segment(decoder, layout, first, layout->cols);
+            finish_levels(decoder, layout, first, layout->cols);
+            row++;
+            continue;
+        }
+        do /* rows that are coded, up to the next that is not */
+            row++;
+        while (row < layout->rows && !(layout->skip && layout->skip[row]));
+        end = row * layout->cols;
+        while (first < end && decoder->status == NNR_OK) {
+            const int64_t count = smaller(end - first, CHUNK);
+            const run r = {first, 1, count, count};
+            decode_positions(decoder, layout, &r);
+            finish_levels(decoder, layout, first, count);
+            first += count;
+        }
+    }
+}
+
+/* (decoding 3.1) */
+static void reset_contexts(nnr_decoder *decoder, const tensor_layout *layout)
+{
+    const int count = CTX_GREATER + 4 * layout->unary_length;
+    int i;
+    for (i = 0; i < count; i++)
+        decoder->contexts[i] = decoder->tables.initial[decoder->parameter[i]];
+}
+
+/* One row of blocks: matrix rows top .. top + height - 1. */
+static void decode_block_row(nnr_decoder *decoder, const tensor_layout *layout, int64_t top, int64_t height)
+{
+    int64_t left, row;
+    for (left = 0; left < layout->cols && decoder->status == NNR_OK; left += layout->side) {
+        const int64_t width = smaller(layout->side, layout->cols - left);
+        const int64_t first = top * layout->cols + left;
+        if (!layout->skip) {
+            const run block = {first, height, width, layout->cols};
+            decode_positions(decoder, layout, &block);
+            continue;
+        }
+        for (row = 0; row < height; row++) {
+            const run segment = {first + row * layout->cols, 1, width, layout->cols};
+            if (layout->skip[top + row])
+                skip_segment(decoder, layout, segment.first, width);
+            else
+                decode_positions(decoder, layout, &segment);
+        }
+    }
+}
+
+/* (decoding 9.2) Samples in blocks. `entries`, if any, receives position, offset, state of each start. */
+static void decode_blocks(nnr_decoder *decoder, const tensor_layout *layout, int64_t *entries)
+{
+    int64_t top;
+    for (top = 0; top < layout->rows && decoder->status == NNR_OK; top += layout->side) {
+        const int64_t height = smaller(layout->side, layout->rows - top);
+        if (entries) {
+            *entries++ = bit_position(&decoder->arithmetic);
+            *entries++ = (int64_t)(decoder->arithmetic.value >> OFFSET_SHIFT);
+            *entries++ = decoder->state;
+        }
+        if (top > 0) {
+            reset_contexts(decoder, layout);
+            decoder->neighbour = 0;
+        }
+        if ((layout->rows > layout->side || layout->legacy) && !reset_range(&decoder->arithmetic)) {
+            fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
+            return;
+        }
+        decode_block_row(decoder, layout, top, height);
+        finish_levels(decoder, layout, top * layout->cols, height * layout->cols);
+    }
+}
+
+/* ---- (decoding 5) start of a tensor --------------------------------------------------------------- */
+
+static int decode_bin(nnr_decoder *decoder, int ctx)
+{
+    refill(&decoder->arithmetic);
+    return decode_bin_mask(&decoder->arithmetic, &decoder->tables, &decoder->contexts[ctx]) != 0;
+}
+
+static int64_t decode_iae(arithmetic_decoder *d, int n)
+{
+    const int64_t number = (int64_t)decode_uae(d, n);
+    return n > 0 && number >> (n - 1) ? number - ((int64_t)1 << n) : number;
+}
+
+/* The parameter set of one context, and the context made from it. */
+static void decode_parameter(nnr_decoder *decoder, int ctx, int is_coded)
+{
+    unsigned set = 0;
+    if (is_coded && decode_bin(decoder, CTX_SHIFT))
+        set = 1 + (unsigned)decode_uae(&decoder->arithmetic, 3);
+    decoder->parameter[ctx] = (uint8_t)set;
+    decoder->contexts[ctx] = decoder->tables.initial[set];
+}
+
+static void decode_context_parameters(nnr_decoder *decoder, const tensor_layout *layout)
+{
+    const int tca = layout->tca, history = layout->hist_flag;
+    const int bounded = layout->bounded, one_sided = layout->one_sided;
+    const int64_t most = layout->limit[0] > layout->limit[1] ? layout->limit[0] : layout->limit[1];
+    const int coded = !(bounded && most == 0);
+    const int n = layout->unary_length;
+    int k;
+
+    for (k = 0; k < (layout->dq ? 24 : 3); k++)
+        decode_parameter(decoder, CTX_SIG + k, coded);
+    for (k = 0; tca && k < (layout->dq ? 16 : 2); k++)
+        decode_parameter(decoder, CTX_SIG_BASE + k, coded);
+    for (k = 0; history && k < (layout->dq ? 8 : 1); k++)
+        decode_parameter(decoder, CTX_SIG_HISTORY + k, coded);
+    for (k = 0; k < (tca ? 5 : 3); k++)
+        decode_parameter(decoder, CTX_SIGN + k, coded && !one_sided);
+    for (k = 0; k < 2 * n; k++)
+        decode_parameter(decoder, CTX_GREATER + k, !bounded || k < 2 * most);
+    for (k = 0; tca && k < 2 * n; k++)
+        decode_parameter(decoder, CTX_GREATER + 2 * n + k, !bounded || k < 2 * (most - 1));
+    for (k = 0; k < layout->escape_count; k++)
+        decode_parameter(decoder, CTX_ESCAPE + k, !bounded || n - 2 + ((int64_t)2 << k) < most);
+}
+
+static void decode_skip_list(nnr_decoder *decoder, const tensor_layout *layout)
+{
+    int64_t row;
+    if (decoder->skip_capacity < layout->rows) {
+        free(decoder->skip);
+        decoder->skip_capacity = 0;
+        decoder->skip = malloc((size_t)layout->rows);
+        if (!decoder->skip) {
+            fail(decoder, &decoder->arithmetic, NNR_ERR_MEMORY);
+            return;
+        }
+        decoder->skip_capacity = layout->rows;
+    }
+    for (row = 0; row < layout->rows; row++)
+        decoder->skip[row] = (uint8_t)decode_bin(decoder, CTX_SKIP);
+}
+
+/* ---- tensors and units --------------------------------------------------------------------------------- */
+
+static void *pointer(int64_t address)
+{
+    return (void *)(uintptr_t)address;
+}
+
+static int tensor_is_sound(const nnr_unit *unit, const nnr_tensor *tensor)
+{
+    const int64_t most = (int64_t)1 << 40;
+    int64_t count;
+    if (tensor->rows < 0 || tensor->cols < 0 || tensor->rows > most || tensor->cols > most ||
+        (tensor->cols > 0 && tensor->rows > most / tensor->cols))
+        return 0;
+    count = tensor->rows * tensor->cols;
+    return (count == 0 || tensor->levels) && tensor->cabac_unary_length >= 1 &&
+           tensor->cabac_unary_length <= MAX_UNARY_LENGTH && tensor->scan_order >= 0 &&
+           tensor->scan_order <= 4 && tensor->codebook_size >= 0 &&
+           tensor->codebook_size <= (int64_t)1 << 31 && tensor->codebook_zero_offset >= 0 &&
+           (tensor->codebook_size == 0 || tensor->codebook_zero_offset < tensor->codebook_size) &&
+           tensor->qp_density >= 0 && tensor->qp_density <= 7 && tensor->base_qp >= -65536 &&
+           tensor->base_qp <= 65536 &&
+           (count == 0 || tensor->base || !unit->temporal_context_modeling_flag);
+}
+
+static int unit_is_sound(const nnr_unit *unit, int64_t tensor_count)
+{
+    return unit->payload_size >= 0 && unit->payload_size <= (int64_t)1 << 48 &&
+           (unit->payload_size == 0 || unit->payload) && unit->first_tensor >= 0 &&
+           unit->tensor_count >= 0 && unit->first_tensor <= tensor_count &&
+           unit->tensor_count <= tensor_count - unit->first_tensor &&
+           (unit->profile == 0 || unit->profile == 1) &&
+           (unit->escape_context_count == 31 || unit->escape_context_count == MAX_ESCAPE);
+}
+
+static tensor_layout layout_of(const nnr_unit *unit, const nnr_tensor *tensor)
+{
+    tensor_layout layout;
+    layout.rows = tensor->rows;
+    layout.cols = tensor->cols;
+    layout.side = block_side(tensor->scan_order, tensor->rows, tensor->cols);
+    layout.unary_length = (int)tensor->cabac_unary_length;
+    layout.escape_count = (int)unit->escape_context_count;
+    layout.legacy = unit->escape_context_count == MAX_ESCAPE;
+    layout.dq = unit->dq_flag != 0 && tensor->has_qp;
+    layout.bounded = unit->profile == 1 && tensor->codebook_size > 0;
+    layout.limit[0] = layout.bounded ? tensor->codebook_size - 1 - tensor->codebook_zero_offset : INT64_MAX;
+    layout.limit[1] = layout.bounded ? tensor->codebook_zero_offset : INT64_MAX;
+    layout.one_sided = layout.limit[0] == 0 || layout.limit[1] == 0;
+    layout.tca = unit->profile == 1 && unit->temporal_context_modeling_flag;
+    layout.base = layout.tca ? pointer(tensor->base) : NULL;
+    layout.history = NULL;
+    layout.hist_flag = 0;
+    layout.skip = NULL;
+    layout.levels = pointer(tensor->levels);
+    layout.dequantize = tensor->dequantize != 0;
+    layout.step = 0.0f;
+    return layout;
+}
+
+/* A tensor of a payload: qp_value, then quant_tensor. */
+static void decode_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor)
+{
+    arithmetic_decoder *d = &decoder->arithmetic;
+    tensor_layout layout = layout_of(unit, tensor);
+
+    tensor->bits_begin = bit_position(d);
+    tensor->qp = tensor->base_qp;
+    if (tensor->has_qp)
+        tensor->qp += decode_iae(d, 6 + (int)tensor->qp_density);
+    layout.step = nnr_step_size(tensor->qp, tensor->qp_density);
+
+    decoder->contexts[CTX_SHIFT] = decoder->contexts[CTX_SKIP] = decoder->tables.initial[0];
+    decoder->parameter[CTX_SHIFT] = decoder->parameter[CTX_SKIP] = 0;
+    tensor->hist_flag = tensor->row_skip_flag = 0;
+    if (unit->profile == 1 && layout.cols > 1 && layout.rows > 1 &&
+        !(layout.bounded && tensor->codebook_size == 1)) {
+        if (unit->parent_node_id_present_flag)
+            tensor->hist_flag = (int64_t)decode_uae(d, 1);
+        tensor->row_skip_flag = (int64_t)decode_uae(d, 1);
+        if (tensor->row_skip_flag) {
+            decode_skip_list(decoder, &layout);
+            if (decoder->status != NNR_OK)
+                return;
+            layout.skip = decoder->skip;
+            if (tensor->skip_list)
+                memcpy(pointer(tensor->skip_list), layout.skip, (size_t)layout.rows);
+        }
+    }
+    layout.hist_flag = tensor->hist_flag != 0;
+    if (layout.hist_flag)
+        layout.history = pointer(tensor->history);
+    decode_context_parameters(decoder, &layout);
+    tensor->bits_samples = bit_position(d);
+
+    decoder->state = 0;
+    decoder->neighbour = 0;
+    check_truncation(decoder);
+    if (layout.rows == 0 || layout.cols == 0)
+        return;
+    if (layout.side > 0)
+        decode_blocks(decoder, &layout, pointer(tensor->entry_list));
+    else
+        decode_row_major(decoder, &layout);
+}
+
+/* (decoding 2.5, 2.6) The unit must end here, to the bit. */
+static int check_end(const arithmetic_decoder *d)
+{
+    const int64_t end = bit_position(d);
+    int last;
+    if (!decode_terminate(d))
+        return NNR_ERR_TERMINATE;
+    last = d->data[(end - 1) >> 3] << ((end - 1) & 7) & 0xff; /* the stop bit and what follows it */
+    if (!(last & 0x80))
+        return NNR_ERR_STOP_BIT;
+    if (last != 0x80)
+        return NNR_ERR_ALIGNMENT;
+    return (end + 7) >> 3 == d->size ? NNR_OK : NNR_ERR_TRAILING;
+}
+
+/* (decoding 2.1) */
+static void start_payload(nnr_decoder *decoder, const uint8_t *data, int64_t size)
+{
+    decoder->status = NNR_OK;
+    decoder->failed_at = 0;
+    if (!decoder_start(&decoder->arithmetic, data, size))
+        fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
+    check_truncation(decoder);
+}
+
+static void finish_payload(nnr_decoder *decoder)
+{
+    const int status = check_end(&decoder->arithmetic);
+    if (status != NNR_OK)
+        fail(decoder, &decoder->arithmetic, status);
+}
+
+static void clear_levels(const nnr_tensor *tensor)
+{
+    if (tensor->rows * tensor->cols > 0)
+        memset(pointer(tensor->levels), 0, (size_t)(tensor->rows * tensor->cols) * sizeof(int32_t));
+}
+
+static void decode_unit(nnr_decoder *decoder, nnr_unit *unit, nnr_tensor *tensors)
+{
+    int64_t t;
+
+    for (t = 0; t < unit->tensor_count; t++) {
+        if (!tensor_is_sound(unit, &tensors[t])) { /* sizes cannot be trusted: nothing is written */
+            unit->status = NNR_ERR_ARGUMENT;
+            unit->bits_consumed = 0;
+            unit->failed_tensor = t;
+            return;
+        }
+    }
+    start_payload(decoder, pointer(unit->payload), unit->payload_size);
+    for (t = 0; t < unit->tensor_count && decoder->status == NNR_OK; t++) {
+        decode_tensor(decoder, unit, &tensors[t]);
+        if (decoder->status != NNR_OK)
+            break;
+    }
+    if (decoder->status == NNR_OK)
+        finish_payload(decoder);
+    unit->status = decoder->status;
+    unit->bits_consumed = decoder->status == NNR_OK ? bit_position(&decoder->arithmetic) : decoder->failed_at;
+    unit->failed_tensor = decoder->status == NNR_OK ? -1 : t;
+    for (; t < unit->tensor_count; t++)
+        clear_levels(&tensors[t]);
+}
+
+int nnr_decode_units(nnr_decoder *decoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
+                     int64_t tensor_count)
+{
+    int64_t u;
+    if (!decoder || unit_count < 0 || tensor_count < 0 || (unit_count > 0 && !units) ||
+        (tensor_count > 0 && !tensors))
+        return NNR_ERR_ARGUMENT;
+    for (u = 0; u < unit_count; u++) {
+        if (unit_is_sound(&units[u], tensor_count)) {
+            decode_unit(decoder, &units[u], tensors + units[u].first_tensor);
+        } else {
+            units[u].status = NNR_ERR_ARGUMENT;
+            units[u].bits_consumed = 0;
+            units[u].failed_tensor = -1;
+        }
+    }
+    start_payload(decoder, NULL, 0); /* keeps no address of the caller's */
+    return NNR_OK;
+}
+
+/* ---- handle, and the engine step by step --------------------------------------------------------------- */
+
+nnr_decoder *nnr_decoder_new(void)
+{
+    nnr_decoder *decoder = calloc(1, sizeof *decoder);
+    int i;
+    if (!decoder)
+        return NULL;
+    nnr_model_build(&decoder->tables);
+    for (i = 0; i < CTX_COUNT; i++)
+        decoder->contexts[i] = decoder->tables.initial[0];
+    return decoder;
+}
+
+void nnr_decoder_free(nnr_decoder *decoder)
+{
+    if (decoder) {
+        free(decoder->skip);
+        free(decoder);
+    }
+}
+
+static int step_status(nnr_decoder *decoder)
+{
+    check_truncation(decoder);
+    return decoder->status;
+}
+
+static int is_context(int64_t ctx)
+{
+    return ctx >= 0 && ctx < CTX_COUNT;
+}
+
+int nnr_decoder_start(nnr_decoder *decoder, const uint8_t *data, int64_t size)
+{
+    if (!decoder || size < 0 || (size > 0 && !data))
+        return NNR_ERR_ARGUMENT;
+    start_payload(decoder, data, size);
+    return decoder->status;
+}
+
+int nnr_decoder_set_context(nnr_decoder *decoder, int64_t ctx, int64_t set)
+{
+    if (!decoder || !is_context(ctx) || set < 0 || set >= NNR_PARAMETER_SETS)
+        return NNR_ERR_ARGUMENT;
+    decoder->parameter[ctx] = (uint8_t)set;
+    decoder->contexts[ctx] = decoder->tables.initial[set];
+    return NNR_OK;
+}
+
+int nnr_decoder_read_bin(nnr_decoder *decoder, int64_t ctx, int64_t *bin)
+{
+    if (!decoder || !is_context(ctx) || !bin)
+        return NNR_ERR_ARGUMENT;
+    *bin = decode_bin(decoder, (int)ctx);
+    return step_status(decoder);
+}
+
+int nnr_decoder_read_uae(nnr_decoder *decoder, int64_t bits, int64_t *number)
+{
+    if (!decoder || bits < 0 || bits > 32 || !number)
+        return NNR_ERR_ARGUMENT;
+    *number = (int64_t)decode_uae(&decoder->arithmetic, (int)bits);
+    return step_status(decoder);
+}
+
+int nnr_decoder_read_iae(nnr_decoder *decoder, int64_t bits, int64_t *number)
+{
+    if (!decoder || bits < 0 || bits > 32 || !number)
+        return NNR_ERR_ARGUMENT;
+    *number = decode_iae(&decoder->arithmetic, (int)bits);
+    return step_status(decoder);
+}
+
+int nnr_decoder_read_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor)
+{
+    if (!decoder || !unit || !tensor || !unit_is_sound(unit, INT64_MAX) || !tensor_is_sound(unit, tensor))
+        return NNR_ERR_ARGUMENT;
+    decode_tensor(decoder, unit, tensor);
+    if (decoder->status != NNR_OK)
+        clear_levels(tensor);
+    return decoder->status;
+}
+
+int nnr_decoder_reset_range(nnr_decoder *decoder)
+{
+    if (!decoder)
+        return NNR_ERR_ARGUMENT;
+    if (!reset_range(&decoder->arithmetic))
+        fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
+    return step_status(decoder);
+}
+
+int nnr_decoder_finish(nnr_decoder *decoder)
+{
+    if (!decoder)
+        return NNR_ERR_ARGUMENT;
+    finish_payload(decoder);
+    return decoder->status;
+}
+
+void nnr_decoder_state(const nnr_decoder *decoder, int64_t *state)
+{
+    state[0] = (int64_t)(decoder->arithmetic.range >> OFFSET_SHIFT);
+    state[1] = (int64_t)(decoder->arithmetic.value >> OFFSET_SHIFT);
+    state[2] = bit_position(&decoder->arithmetic);
+}
+
+int nnr_decoder_estimators(const nnr_decoder *decoder, int64_t ctx, int64_t *estimators)
+{
+    int s0, s1;
+    if (!decoder || !is_context(ctx) || !estimators)
+        return NNR_ERR_ARGUMENT;
+    nnr_model_estimators(&decoder->contexts[ctx], &s0, &s1);
+    estimators[0] = s0;
+    estimators[1] = s1;
+    return NNR_OK;
+}

@@ -1,0 +1,63 @@
+/* model.h - (decoding 3) the probability model of one context, in the form the bin loops want.
+
+   A context of the specification is two estimators s0, s1 and two rates. Here it is
+
+   state  two 16-bit halves, one for each estimator: rate << 13 | biased estimator, the fast one
+          scaled like the slow one: low half (s0 + 128) << 4, high half s1 + 2048. The sum of the two
+          12-bit fields is therefore 16*s0 + s1 + 4096, "u" below.
+   row    what the arithmetic decoder needs of `state`, ready before the range is known: the width of
+          the less probable interval for each of the eight quarters of the range.
+
+   The estimators move independently, so a table for each gives the two successors of a state (after a
+   0-bin in the low word, after a 1-bin in the high word), and the value of the bin only has to choose a
+   word: the loads are early, and nothing that is slow stands between one bin and the next. */
+#ifndef NNR_MODEL_H
+#define NNR_MODEL_H
+
+#include <stdint.h>
+
+#include "platform.h"
+#include "tables.h"
+
+typedef struct {
+    uint64_t row;
+    uint32_t state;
+    uint32_t unused;
+} context;
+
+enum {
+    FAST_STATES = 4 << 9,  /* index: low half >> 4  = rate code << 9 | (s0 + 128) */
+    SLOW_STATES = 3 << 13, /* index: high half      = rate code << 13 | (s1 + 2048) */
+    FIRST_SHIFT = 4        /* rate code = shift - 4, for both estimators */
+};
+
+typedef struct {
+    uint64_t row[64]; /* by u >> 7 */
+    uint64_t fast[FAST_STATES];
+    uint64_t slow[SLOW_STATES];
+    context initial[NNR_PARAMETER_SETS];
+} model_tables;
+
+/* Fill the tables; about 30 microseconds, done once for each handle. */
+void nnr_model_build(model_tables *tables);
+
+/* s0 and s1 of a context, for tests and traces. */
+void nnr_model_estimators(const context *ctx, int *s0, int *s1);
+
+NNR_INLINE uint32_t state_sum(uint32_t state)
+{
+    return (state + (state >> 16)) & 0x1fff; /* u = 16*s0 + s1 + 4096, 1-bins likely from 4096 on */
+}
+
+/* Both successors: the low word after a 0-bin, the high word after a 1-bin. */
+NNR_INLINE uint64_t state_successors(const model_tables *tables, uint32_t state)
+{
+    return tables->fast[(state & 0xffff) >> 4] | tables->slow[state >> 16];
+}
+
+NNR_INLINE uint64_t row_of_state(const model_tables *tables, uint32_t state)
+{
+    return tables->row[state_sum(state) >> 7];
+}
+
+#endif

@@ -1,0 +1,108 @@
+/* nnr_core.h - the public face of the C core: entropy coding and quantization of Neural Network Coding.
+
+   C99, no globals, no output; a C program can link it as it is. Sections in comments ("decoding 7") are
+   those of the project's specification of ISO/IEC 15938-17.
+
+   The structs have int64_t fields only, addresses included, so that a batch is one array of numbers.
+   A handle belongs to one thread at a time. */
+#ifndef NNR_CORE_H
+#define NNR_CORE_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* -- public API begin -- */
+enum {
+    NNR_OK = 0,
+    NNR_ERR_ARGUMENT = -1,       /* a caller's mistake, nothing the stream did */
+    NNR_ERR_MEMORY = -2,         /* allocation failed */
+    NNR_ERR_TRUNCATED = -3,      /* bits beyond the end of the payload were used */
+    NNR_ERR_TERMINATE = -4,      /* decoding 2.5: the terminate bin is 0 */
+    NNR_ERR_STOP_BIT = -5,       /* decoding 2.6: the stop bit is 0 */
+    NNR_ERR_ALIGNMENT = -6,      /* decoding 2.6: a bit that is not 0 between stop bit and byte end */
+    NNR_ERR_TRAILING = -7,       /* decoding 2.6: bytes behind the end of the arithmetic code */
+    NNR_ERR_LEVEL = -8,          /* decoding 7: an integer does not fit 32 bits */
+    NNR_ERR_CODEBOOK_INDEX = -9, /* decoding 7: an index outside the codebook */
+    NNR_ERR_OFFSET = -10         /* decoding 2.1, 2.4: offset register not below the range */
+};
+
+/* One coded payload: the bytes behind the header of an NNR_NDU unit up to the unit's end. */
+typedef struct {
+    int64_t payload;      /* address of uint8_t[payload_size] */
+    int64_t payload_size;
+    int64_t first_tensor; /* its tensors, in payload order, in the array of tensors */
+    int64_t tensor_count;
+    int64_t profile;      /* general_profile_idc, 0 or 1 */
+    int64_t dq_flag;
+    int64_t parent_node_id_present_flag;
+    int64_t temporal_context_modeling_flag;
+    int64_t escape_context_count; /* 31; 32 is the legacy mode of README D1 and D2 */
+    /* out */
+    int64_t status;        /* NNR_OK or NNR_ERR_... */
+    int64_t bits_consumed; /* position P of decoding 2, at the end or at the failure */
+    int64_t failed_tensor; /* number within the unit; -1 if none, tensor_count for the end of the unit */
+} nnr_unit;
+
+/* One tensor as a matrix. */
+typedef struct {
+    int64_t rows, cols;
+    int64_t cabac_unary_length; /* cabac_unary_length_minus1 + 1 */
+    int64_t scan_order;
+    int64_t codebook_size;      /* 0: no codebook */
+    int64_t codebook_zero_offset;
+    int64_t has_qp;             /* 0 for integer payloads */
+    int64_t base_qp;            /* of the parameter set in force */
+    int64_t qp_density;
+    int64_t dequantize;         /* 1: float32 values take the place of the levels (decoding 10.2) */
+    int64_t levels;             /* address of int32_t[rows*cols]; may be uninitialised */
+    int64_t base;               /* address of int32_t[rows*cols] of temporal contexts, or 0 */
+    int64_t history;            /* address of uint8_t[rows*cols] of history contexts, or 0: all zero */
+    int64_t skip_list;          /* address of uint8_t[rows] that receives row_skip_list, or 0 */
+    int64_t entry_list;         /* address of int64_t[block rows][3] that receives bit position, offset
+                                   register and quantizer state at each block row start, or 0 */
+    /* out */
+    int64_t qp;                 /* base_qp + qp_value */
+    int64_t hist_flag;          /* hist_dep_sig_prob_enabled_flag */
+    int64_t row_skip_flag;      /* row_skip_enabled_flag */
+    int64_t bits_begin;         /* bit position P where the tensor starts */
+    int64_t bits_samples;       /* bit position P where its first sample starts */
+} nnr_tensor;
+
+typedef struct nnr_decoder nnr_decoder;
+
+/* A decoder handle: tables, contexts and scratch memory. NULL if there is no memory. */
+nnr_decoder *nnr_decoder_new(void);
+void nnr_decoder_free(nnr_decoder *decoder);
+
+/* Decode units, each with a status of its own. Levels are written for every tensor: where a unit fails,
+   the tensors behind the failure are zeros. Returns NNR_OK or, for arguments that no unit can be blamed
+   for, NNR_ERR_ARGUMENT. */
+int nnr_decode_units(nnr_decoder *decoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
+                     int64_t tensor_count);
+
+enum { NNR_CONTEXT_COUNT = 1111 }; /* contexts of a handle, numbered as in contexts.h */
+
+/* The same engine step by step, for tests and traces. `data` must live as long as it is read. The step
+   functions return NNR_ERR_ARGUMENT or the status: NNR_OK until the first error, that error from then on. */
+int nnr_decoder_start(nnr_decoder *decoder, const uint8_t *data, int64_t size);
+int nnr_decoder_set_context(nnr_decoder *decoder, int64_t ctx, int64_t parameter_set);
+int nnr_decoder_read_bin(nnr_decoder *decoder, int64_t ctx, int64_t *bin);
+int nnr_decoder_read_uae(nnr_decoder *decoder, int64_t bits, int64_t *number);
+int nnr_decoder_read_iae(nnr_decoder *decoder, int64_t bits, int64_t *number);
+int nnr_decoder_read_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor);
+int nnr_decoder_reset_range(nnr_decoder *decoder);
+int nnr_decoder_finish(nnr_decoder *decoder);
+/* state: range, offset, P */
+void nnr_decoder_state(const nnr_decoder *decoder, int64_t *state);
+/* estimators: s0, s1 */
+int nnr_decoder_estimators(const nnr_decoder *decoder, int64_t ctx, int64_t *estimators);
+/* -- public API end -- */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

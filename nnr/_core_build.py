@@ -1,0 +1,44 @@
+"""Recipe for `nnr._core`, the C core behind `nnr.core`. Runs only at build time.
+
+The declarations are read from `c_core/nnr_core.h`, between its two marker comments, so they exist once.
+"""
+
+from __future__ import annotations
+
+import sysconfig
+from pathlib import Path
+
+from cffi import FFI
+
+ROOT = Path(__file__).resolve().parent.parent
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+SOURCES = ["model.c", "decode.c", "dequantize.c"]
+
+
+def public_api() -> str:
+    """The part of the public header that cffi can read."""
+    header = (ROOT / "c_core" / "nnr_core.h").read_text(encoding="utf-8")
+    return header.split("/* -- public API begin -- */")[1].split("/* -- public API end -- */")[0]
+
+
+def compile_args() -> list[str]:
+    """Optimised; and no contraction of a*b + c, so that results are the same on every platform."""
+    if sysconfig.get_platform().startswith("win"):
+        return ["/O2", "/fp:precise"]
+    return ["-std=c99", "-O3", "-ffp-contract=off"]
+
+
+ffibuilder = FFI()
+ffibuilder.cdef(public_api())
+ffibuilder.set_source(
+    "nnr._core",
+    '#include "nnr_core.h"',
+    sources=[f"c_core/{name}" for name in SOURCES],
+    include_dirs=["c_core"],
+    depends=[f"c_core/{path.name}" for path in sorted((ROOT / "c_core").glob("*.h"))],
+    extra_compile_args=compile_args(),
+    py_limited_api=not FREE_THREADED,  # which has no limited API
+)
+
+if __name__ == "__main__":
+    ffibuilder.compile(verbose=True)

@@ -1,0 +1,298 @@
+"""The C core: arrays in, arrays out, codes to exceptions. The only importer of `nnr._core`.
+
+A batch of payloads is decoded by one call. Units and tensors are rows of two int64 arrays whose columns are
+named by `Unit` and `Tensor`; buffers are passed by address (`address`), so the caller keeps them alive until
+the call returns. What the C side writes back stands in columns of the same rows.
+
+The engine is also there step by step (`EngineDecoder`), for tests and for traces.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nnr._core import ffi, lib
+
+from .errors import BitstreamError, ConformanceError, CoreError, NnrError, TruncatedError
+
+__all__ = [
+    "CONTEXT_COUNT",
+    "EngineDecoder",
+    "Status",
+    "Tensor",
+    "Unit",
+    "address",
+    "decode_units",
+    "new_tensors",
+    "new_units",
+    "unit_error",
+]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+class Unit(IntEnum):
+    """Columns of a unit (struct nnr_unit of `c_core/nnr_core.h`, where each is explained)."""
+
+    PAYLOAD = 0
+    PAYLOAD_SIZE = 1
+    FIRST_TENSOR = 2
+    TENSOR_COUNT = 3
+    PROFILE = 4
+    DQ_FLAG = 5
+    PARENT_NODE_ID_PRESENT_FLAG = 6
+    TEMPORAL_CONTEXT_MODELING_FLAG = 7
+    ESCAPE_CONTEXT_COUNT = 8
+    STATUS = 9
+    BITS_CONSUMED = 10
+    FAILED_TENSOR = 11
+
+
+class Tensor(IntEnum):
+    """Columns of a tensor (struct nnr_tensor of `c_core/nnr_core.h`, where each is explained)."""
+
+    ROWS = 0
+    COLS = 1
+    CABAC_UNARY_LENGTH = 2
+    SCAN_ORDER = 3
+    CODEBOOK_SIZE = 4
+    CODEBOOK_ZERO_OFFSET = 5
+    HAS_QP = 6
+    BASE_QP = 7
+    QP_DENSITY = 8
+    DEQUANTIZE = 9
+    LEVELS = 10
+    BASE = 11
+    HISTORY = 12
+    SKIP_LIST = 13
+    ENTRY_LIST = 14
+    QP = 15
+    HIST_FLAG = 16
+    ROW_SKIP_FLAG = 17
+    BITS_BEGIN = 18
+    BITS_SAMPLES = 19
+
+
+class Status(IntEnum):
+    """Results of the C core."""
+
+    OK = 0
+    ARGUMENT = -1
+    MEMORY = -2
+    TRUNCATED = -3
+    TERMINATE = -4
+    STOP_BIT = -5
+    ALIGNMENT = -6
+    TRAILING = -7
+    LEVEL = -8
+    CODEBOOK_INDEX = -9
+    OFFSET = -10
+
+
+_MEANING: dict[Status, tuple[type[BitstreamError], str, str]] = {
+    Status.TRUNCATED: (TruncatedError, "the payload ends before its tensors do", "decoding 2.6"),
+    Status.TERMINATE: (ConformanceError, "the coded data go on behind the last tensor", "decoding 2.5"),
+    Status.STOP_BIT: (ConformanceError, "the stop bit behind the coded data is 0", "decoding 2.6"),
+    Status.ALIGNMENT: (ConformanceError, "a bit between stop bit and end of byte is not 0", "decoding 2.6"),
+    Status.TRAILING: (ConformanceError, "bytes follow the end of the coded data", "decoding 2.6"),
+    Status.LEVEL: (ConformanceError, "an integer does not fit 32 bits", "decoding 7"),
+    Status.CODEBOOK_INDEX: (ConformanceError, "an index lies outside the codebook", "decoding 7"),
+    Status.OFFSET: (ConformanceError, "the arithmetic decoder's offset is not below its range", "decoding 2"),
+}
+
+
+def _check_layout() -> None:
+    """The enums above must say what the compiler says."""
+    for columns, struct in ((Unit, "nnr_unit"), (Tensor, "nnr_tensor")):
+        names = [name.upper() for name, _ in ffi.typeof(struct).fields]
+        offsets = [ffi.offsetof(struct, column.name.lower()) for column in columns]
+        if names != [column.name for column in columns] or offsets != [8 * column for column in columns]:
+            raise CoreError(f"columns of {struct} differ between nnr/core.py and the compiled core")
+        if ffi.sizeof(struct) != 8 * len(columns):
+            raise CoreError(f"size of {struct} differs between nnr/core.py and the compiled core")
+    for status in Status:
+        name = "NNR_OK" if status == Status.OK else f"NNR_ERR_{status.name}"
+        if getattr(lib, name) != status:
+            raise CoreError(f"{name} differs between nnr/core.py and the compiled core")
+
+
+_check_layout()
+
+#: number of contexts of an engine handle; their numbering is that of `c_core/contexts.h`
+CONTEXT_COUNT: int = lib.NNR_CONTEXT_COUNT
+
+
+class _Handles(threading.local):
+    """One decoder handle a thread: tables, contexts, scratch memory."""
+
+    def __init__(self) -> None:
+        self.decoder = _new_decoder()
+
+
+def _new_decoder() -> Any:
+    decoder = lib.nnr_decoder_new()
+    if decoder == ffi.NULL:
+        raise MemoryError("no memory for a decoder")
+    return ffi.gc(decoder, lib.nnr_decoder_free)
+
+
+_handles = _Handles()
+
+
+def address(buffer: Any) -> int:
+    """Address of the first byte of a C-contiguous buffer (array, bytes, memoryview); 0 when it is empty.
+
+    Raises BufferError or TypeError for a buffer that is not contiguous. The caller keeps it alive.
+    """
+    view = buffer if isinstance(buffer, memoryview) else memoryview(buffer)
+    return int(ffi.cast("intptr_t", ffi.from_buffer(view))) if view.nbytes else 0
+
+
+def new_units(rows: Sequence[Sequence[int]] | int) -> Int64Array:
+    """int64[n][len(Unit)]: zeros for a number n, or one row for each sequence (missing columns are 0)."""
+    return _new_rows(rows, len(Unit))
+
+
+def new_tensors(rows: Sequence[Sequence[int]] | int) -> Int64Array:
+    """int64[n][len(Tensor)]: zeros for a number n, or one row for each sequence (missing columns are 0)."""
+    return _new_rows(rows, len(Tensor))
+
+
+def _new_rows(rows: Sequence[Sequence[int]] | int, columns: int) -> Int64Array:
+    if isinstance(rows, int):
+        return np.zeros((rows, columns), dtype=np.int64)
+    table = np.zeros((len(rows), columns), dtype=np.int64)
+    if len(rows):
+        given = np.array(rows, dtype=np.int64)
+        table[:, : given.shape[1]] = given
+    return table
+
+
+def _checked(table: Int64Array, columns: int) -> Any:
+    if table.dtype != np.int64 or table.ndim != 2 or table.shape[1] != columns:
+        raise ValueError(f"int64 rows of {columns} columns are needed, not {table.dtype}{list(table.shape)}")
+    if not table.flags.c_contiguous or not table.flags.writeable:
+        raise ValueError("the rows must be contiguous and writable")
+    return table
+
+
+def decode_units(units: Int64Array, tensors: Int64Array) -> None:
+    """(decoding 2 to 10.2) Decode the payloads of `units` into the levels of `tensors`.
+
+    units: int64[n][len(Unit)], tensors: int64[m][len(Tensor)]; the columns that are results are overwritten.
+    Levels are int32 in matrix order, doubled integers (decoding 8) under dependent quantization, or float32
+    values in the same memory where DEQUANTIZE is 1. Where a unit fails, the failing tensor and those behind it
+    are all zero. Never raises for what a bitstream contains: see the column STATUS and `unit_error`.
+    """
+    _checked(units, len(Unit))
+    _checked(tensors, len(Tensor))
+    status = lib.nnr_decode_units(
+        _handles.decoder,
+        ffi.cast("nnr_unit *", units.ctypes.data),
+        len(units),
+        ffi.cast("nnr_tensor *", tensors.ctypes.data),
+        len(tensors),
+    )
+    if status != Status.OK:
+        raise CoreError(f"decode_units: {Status(status).name}")
+
+
+def unit_error(unit: Int64Array, *, payload_offset: int = 0) -> NnrError | MemoryError | None:
+    """The exception for a row of `units` after `decode_units`, or None for success.
+
+    payload_offset: byte offset of the payload in the stream, for the place in the message.
+    """
+    status = Status(int(unit[Unit.STATUS]))
+    if status == Status.OK:
+        return None
+    if status == Status.MEMORY:
+        return MemoryError("no memory for the list of skipped rows")
+    if status == Status.ARGUMENT:
+        return CoreError("a unit was handed to the core with values that it cannot have")
+    error, text, clause = _MEANING[status]
+    failed, count = int(unit[Unit.FAILED_TENSOR]), int(unit[Unit.TENSOR_COUNT])
+    where = f" (tensor {failed + 1} of {count} in the payload)" if count > 1 and 0 <= failed < count else ""
+    bits = min(int(unit[Unit.BITS_CONSUMED]), 8 * int(unit[Unit.PAYLOAD_SIZE]))
+    return error(text + where, bit_offset=8 * payload_offset + bits, clause=clause)
+
+
+class EngineDecoder:
+    """(decoding 2, 3) The arithmetic decoder of the C core, one step at a time.
+
+    For tests and traces; contexts have the numbers of `c_core/contexts.h`. Reading beyond the end gives zeros
+    and raises TruncatedError.
+    """
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._decoder = _new_decoder()
+        self._data = bytes(data)
+        self._done(lib.nnr_decoder_start(self._decoder, ffi.from_buffer(self._data), len(self._data)))
+
+    @staticmethod
+    def _done(status: int) -> None:
+        if status == Status.ARGUMENT:
+            raise ValueError("argument out of range")
+        if status != Status.OK:
+            error, text, clause = _MEANING[Status(status)]
+            raise error(text, clause=clause)
+
+    @property
+    def state(self) -> tuple[int, int, int]:
+        """range, offset, bit position P (decoding 2)."""
+        state = ffi.new("int64_t[3]")
+        lib.nnr_decoder_state(self._decoder, state)
+        return state[0], state[1], state[2]
+
+    def estimators(self, ctx: int) -> tuple[int, int]:
+        """s0, s1 of a context (decoding 3.1)."""
+        pair = ffi.new("int64_t[2]")
+        self._done(lib.nnr_decoder_estimators(self._decoder, ctx, pair))
+        return pair[0], pair[1]
+
+    def set_context(self, ctx: int, parameter_set: int) -> None:
+        """Initialise a context with one of the nine parameter sets (decoding 3.4)."""
+        self._done(lib.nnr_decoder_set_context(self._decoder, ctx, parameter_set))
+
+    def read_bin(self, ctx: int) -> int:
+        """(decoding 2.2) A context-coded bin."""
+        number = ffi.new("int64_t *")
+        self._done(lib.nnr_decoder_read_bin(self._decoder, ctx, number))
+        return int(number[0])
+
+    def read_uae(self, bits: int) -> int:
+        """(decoding 2.3) `bits` bypass bins (0 to 32), most significant first."""
+        number = ffi.new("int64_t *")
+        self._done(lib.nnr_decoder_read_uae(self._decoder, bits, number))
+        return int(number[0])
+
+    def read_iae(self, bits: int) -> int:
+        """(decoding 2.3) The same as a signed number."""
+        number = ffi.new("int64_t *")
+        self._done(lib.nnr_decoder_read_iae(self._decoder, bits, number))
+        return int(number[0])
+
+    def read_tensor(self, unit: Int64Array, tensor: Int64Array) -> None:
+        """qp_value and quant_tensor (decoding 5 to 9) for one row of each kind; no end-of-unit check."""
+        _checked(unit.reshape(1, -1), len(Unit))
+        _checked(tensor.reshape(1, -1), len(Tensor))
+        self._done(
+            lib.nnr_decoder_read_tensor(
+                self._decoder,
+                ffi.cast("nnr_unit *", unit.ctypes.data),
+                ffi.cast("nnr_tensor *", tensor.ctypes.data),
+            )
+        )
+
+    def reset_range(self) -> None:
+        """(decoding 2.4)"""
+        self._done(lib.nnr_decoder_reset_range(self._decoder))
+
+    def finish(self) -> None:
+        """(decoding 2.5, 2.6) Raises unless the payload ends exactly here."""
+        self._done(lib.nnr_decoder_finish(self._decoder))
