@@ -1,0 +1,94 @@
+"""Decode a bitstream, or a base model and its updates, to a model file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import nnr
+
+from ..formats import FORMATS
+from .errors import CommandError, UsageError, about
+from .options import add_threads
+from .streams import STDIO, add_output_arguments, bitstream_input, check_output, model_format, write_model
+
+__all__ = ["SUMMARY", "add_arguments", "run"]
+
+SUMMARY = "decode a bitstream to a model file"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `nnr decode`."""
+    parser.add_argument("base", metavar="BASE", help="bitstream of a model; `-` is standard input")
+    parser.add_argument("updates", metavar="UPDATE", nargs="*", help="bitstreams of its updates, in order")
+    add_output_arguments(parser, "model file to write, .npz or .safetensors")
+    parser.add_argument("--format", choices=FORMATS, help="format of OUT (default: by its name)")
+    parser.add_argument(
+        "--raw", action="store_true", help="the tensors of the last bitstream as carried, not accumulated"
+    )
+    parser.add_argument(
+        "--form", choices=("plain", "coded"), default="plain",
+        help="plain: parameters as a framework loads them; coded: every coded tensor under its own id "
+        "(default: plain)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out-of-band", metavar="FILE.json",
+        help="parameters that the last bitstream leaves to its environment, as JSON: "
+        '{"tensor id": {"tensor_dimensions": [...], ...}, ...}',
+    )  # fmt: skip
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument("--json", action="store_true", help="print what was decoded as JSON")
+    add_threads(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out `nnr decode`."""
+    streams = [args.base, *args.updates]
+    if streams.count(STDIO) > 1:
+        raise UsageError("decode: `-` can stand for one bitstream only")
+    if args.output == STDIO and args.json:
+        raise UsageError("decode: --json and -o - both want standard output")
+    if args.form == "coded" and args.updates and not args.raw:
+        raise UsageError("decode: --form coded of several bitstreams needs --raw")
+    format_name = model_format(args.output, args.format)
+    out_of_band = _read_out_of_band(args.out_of_band) if args.out_of_band else None
+    check_output(args.output, force=args.force)
+    tensors = _decode(streams, args, out_of_band)
+    write_model(tensors, args.output, format_name, force=args.force)
+    if args.json:
+        rows = [{"name": n, "shape": list(a.shape), "dtype": a.dtype.name} for n, a in tensors.items()]
+        print(json.dumps({"input": streams, "output": args.output, "tensors": rows}))
+    elif not (args.quiet or args.output == STDIO):
+        weights = sum(a.size for a in tensors.values())
+        print(f"{args.output}: {len(tensors)} tensors, {weights} weights")
+    return 0
+
+
+def _decode(
+    streams: list[str], args: argparse.Namespace, out_of_band: Mapping[str, Any] | None
+) -> Mapping[str, np.ndarray]:
+    decoder = nnr.Decoder(threads=args.threads)
+    for number, name in enumerate(streams, 1):
+        last = number == len(streams)
+        with about(name):
+            tensors: Mapping[str, np.ndarray] = decoder.decode(
+                bitstream_input(name), form=args.form, out_of_band=out_of_band if last else None
+            )
+    return tensors if args.raw or len(streams) == 1 else decoder.model
+
+
+def _read_out_of_band(name: str) -> Mapping[str, Any]:
+    try:
+        with about(name), open(name, encoding="utf-8") as file:
+            table = json.load(file)
+    except CommandError as error:
+        if isinstance(error.__cause__, ValueError):
+            raise CommandError(f"{name}: not JSON: {error.__cause__}") from error
+        raise
+    if not isinstance(table, dict) or not all(isinstance(entry, dict) for entry in table.values()):
+        raise CommandError(f'{name}: must be an object of objects: {{"tensor id": {{"tensor_dimensions": ...}}}}')
+    return table

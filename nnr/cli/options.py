@@ -1,0 +1,182 @@
+"""Options of the encoder on the command line, made from the fields of `nnr.EncoderConfig`.
+
+A field `scan_order` is the option `--scan-order`; a boolean has two, `--dq` and `--no-dq`; a mapping by
+tensor name is given as `NAME=VALUE`, a sequence of words as one word, each repeatedly. A field's metadata may
+hold `help`, `metavar`, `unit` and `choices`, and `flag=False` keeps it off the command line; fields of other
+types (arrays, lists of tools) are for Python only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections.abc
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .errors import UsageError, describe
+
+__all__ = ["add_config_options", "add_threads", "config_options", "make_config", "parse_size"]
+
+_PREFIX = "config_"
+_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(?:([kMGT]?)(i?)B?)?", re.IGNORECASE)
+
+
+def add_config_options(parser: argparse.ArgumentParser, config_type: type) -> None:
+    """Add one option for each field of the dataclass `config_type` that the command line can express."""
+    group = parser.add_argument_group("encoder options")
+    hints = typing.get_type_hints(config_type)
+    for field in dataclasses.fields(config_type):
+        if not field.init or field.metadata.get("flag") is False:
+            continue
+        settings = _argument(hints[field.name], field.metadata)
+        if settings is not None:
+            flag = "--" + field.name.replace("_", "-")
+            group.add_argument(
+                flag, dest=_PREFIX + field.name, default=argparse.SUPPRESS, help=_help(field), **settings
+            )
+
+
+def config_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options given on the command line, as keyword arguments; those not given are absent."""
+    options = {}
+    for key, value in vars(args).items():
+        if key.startswith(_PREFIX):
+            if isinstance(value, list):  # of a repeated option
+                value = dict(value) if isinstance(value[0], tuple) else tuple(value)
+            options[key[len(_PREFIX) :]] = value
+    return options
+
+
+def make_config(args: argparse.Namespace, config_type: Callable[..., Any]) -> Any:
+    """`config_type` with the options of the command line; what it refuses is wrong usage."""
+    try:
+        return config_type(**config_options(args))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{args.command}: {describe(error)} (see `nnr {args.command} --help`)") from error
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """`--threads`."""
+    parser.add_argument(
+        "-T", "--threads", metavar="N", type=_positive, help="threads to use (default: one for each core)"
+    )
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as `1200000`, `1.2MB` or `64KiB`; rounds down."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write 1200000, 1.2MB or 64KiB")
+    number, prefix, binary = match.group(1), match.group(2) or "", match.group(3)
+    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(prefix.lower() or " "))
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return value
+
+
+def _argument(hint: Any, metadata: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Keyword arguments for `add_argument`, or None for a type that the command line cannot express."""
+    members = _members(hint)
+    settings = next(filter(None, (_member_argument(member, metadata) for member in members)), None)
+    if settings is None or "type" not in settings:
+        return settings
+    if metadata.get("choices"):
+        words = ["none" if choice is None else str(choice) for choice in metadata["choices"]]
+        settings["type"] = _choice(dict(zip(words, metadata["choices"])))
+        settings["metavar"] = "{" + ",".join(words) + "}"
+    else:
+        if type(None) in members and "action" not in settings:
+            settings["type"] = _or_none(settings["type"])
+        settings["metavar"] = metadata.get("metavar") or settings["metavar"]
+    return settings
+
+
+def _members(hint: Any) -> list[Any]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [inner for member in typing.get_args(hint) for inner in _members(member)]
+    return [hint]
+
+
+def _member_argument(hint: Any, metadata: Mapping[str, Any]) -> dict[str, Any] | None:
+    origin, parameters = typing.get_origin(hint), typing.get_args(hint)
+    if hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if metadata.get("unit") == "bytes" and hint in (int, float):
+        return {"type": parse_size, "metavar": "SIZE"}
+    if hint is int:
+        return {"type": _whole_number, "metavar": "N"}
+    if hint is float:
+        return {"type": _number, "metavar": "X"}
+    if hint is str:
+        return {"type": str, "metavar": "WORD"}
+    if origin in (tuple, collections.abc.Sequence) and parameters[0] is str:
+        return {"type": str, "metavar": "WORD", "action": "append"}
+    if origin in (dict, collections.abc.Mapping) and parameters[0] is str and parameters[1] in (int, float):
+        inner = _whole_number if parameters[1] is int else _number
+        return {"type": _pair(inner), "metavar": "NAME=N", "action": "append"}
+    return None
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def _choice(values: dict[str, Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        if text not in values:
+            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(values)}")
+        return values[text]
+
+    return parse
+
+
+def _pair(inner: Callable[[str], Any]) -> Callable[[str], tuple[str, Any]]:
+    def parse(text: str) -> tuple[str, Any]:
+        name, equals, value = text.rpartition("=")
+        if not equals:
+            raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+        return name, inner(value)
+
+    return parse
+
+
+def _or_none(inner: Callable[[str], Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        return None if text == "none" else inner(text)
+
+    return parse
+
+
+def _help(field: dataclasses.Field[Any]) -> str:
+    text = str(field.metadata.get("help", "")).replace("%", "%%")
+    notes = []
+    if field.metadata.get("unit"):
+        notes.append(f"in {field.metadata['unit']}")
+    default = field.default if field.default is not dataclasses.MISSING else None
+    if default is True or default is False:
+        notes.append(f"default: {'on' if default else 'off'}")
+    elif default is not None and default != ():
+        notes.append(f"default: {default}")
+    note = f"({'; '.join(notes)})".replace("%", "%%") if notes else ""
+    return f"{text} {note}".strip()

@@ -1,0 +1,121 @@
+"""Inputs and outputs as the command line names them: paths, or `-` for a standard stream."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import sys
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+import numpy as np
+
+from ..errors import FormatError
+from ..formats import FORMATS, check_target, format_module, format_of, load_tensors
+from .errors import CommandError, UsageError, about
+
+__all__ = [
+    "STDIO", "add_output_arguments", "bitstream_input", "check_output", "model_format", "read_model",
+    "write_model", "write_stdout",
+]  # fmt: skip
+
+STDIO = "-"
+
+
+def add_output_arguments(parser: argparse.ArgumentParser, what: str) -> None:
+    """`-o` and `-f`."""
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help=f"{what}; `-`: standard output")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output file")
+
+
+def bitstream_input(name: str) -> str | bytes:
+    """What the decoding functions take: the path, or the bytes of standard input."""
+    return name if name != STDIO else _stdin()
+
+
+def check_output(name: str, *, force: bool) -> None:
+    """Find out before long work that the output can be written."""
+    if name == STDIO:
+        stdout = _stdout()
+        if stdout.isatty() and not force:
+            raise CommandError("standard output is a terminal: bytes are not for reading; use -o FILE, or -f")
+        return
+    with _target(name):
+        check_target(name, overwrite=force)
+
+
+def write_stdout(data: bytes | memoryview) -> None:
+    """Write bytes to standard output."""
+    stdout = _stdout()
+    stdout.write(data)
+    stdout.flush()
+
+
+def model_format(name: str, given: str | None, *, option: str = "--format") -> str:
+    """The format of the model file `name`: the one given, else by its extension."""
+    if given is not None:
+        return given
+    if name == STDIO:
+        raise UsageError(f"a standard stream has no extension: {option} {{{','.join(FORMATS)}}} is needed")
+    with about(name):
+        return format_of(name)
+
+
+def read_model(name: str, given_format: str | None) -> dict[str, np.ndarray]:
+    """Tensors of a model file, or of standard input, where the first bytes tell the format."""
+    with about(name):
+        if name != STDIO:
+            if given_format is None:
+                return load_tensors(name)
+            tensors: dict[str, np.ndarray] = format_module(given_format).load(name)
+            return tensors
+        data = _stdin()
+        if given_format is None:
+            given_format = _sniff(data)
+        piped: dict[str, np.ndarray] = format_module(given_format).read(io.BytesIO(data))
+        return piped
+
+
+def write_model(tensors: Mapping[str, np.ndarray], name: str, format_name: str, *, force: bool) -> None:
+    """Write a model file, complete or not at all, or standard output."""
+    if name == STDIO:
+        buffer = io.BytesIO()
+        with about(name):
+            format_module(format_name).write(tensors, buffer)
+        write_stdout(buffer.getbuffer())
+        return
+    with _target(name):
+        format_module(format_name).save(tensors, name, overwrite=force)
+
+
+@contextlib.contextmanager
+def _target(name: str) -> Iterator[None]:
+    try:
+        with about(name):
+            yield
+    except CommandError as error:
+        if isinstance(error.__cause__, FileExistsError):
+            raise CommandError(f"{name}: already exists; -f overwrites it") from None
+        raise
+
+
+def _sniff(data: bytes) -> str:
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "npz"
+    if data[8:9] == b"{":
+        return "safetensors"
+    raise FormatError("neither an npz nor a safetensors file")
+
+
+def _stdin() -> bytes:
+    if sys.stdin is None:
+        raise CommandError("-: standard input is closed")
+    with about(STDIO):
+        return sys.stdin.buffer.read()
+
+
+def _stdout() -> BinaryIO:
+    if sys.stdout is None:
+        raise CommandError("-: standard output is closed")
+    return sys.stdout.buffer
