@@ -13,7 +13,7 @@ points that the stream implies, and the number of bits read. A listener can foll
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class UnitParams:
 
     Attributes:
         profile: general_profile_idc, 0 or 1.
-        dq_flag: dependent quantization; 0 for integer payloads whatever the header says (README D30).
+        dq_flag: dependent quantization; ignored for tensors without a QP, that is integers (README D30).
         parent_node_id_present_flag: the unit is a difference to a parent (profile 1).
         temporal_context_modeling_flag: every tensor of the unit has a `base` (profile 1).
         escape_context_count: 31; or 32 for the legacy dialect, which also resets the range before a single
@@ -701,6 +701,8 @@ def decode_tensor(engine: ArithmeticDecoder, unit: UnitParams, tensor: TensorPar
     """
     if unit.temporal and tensor.base is None:
         raise ValueError("temporal_context_modeling_flag is 1, but the tensor has no base")
+    if not tensor.has_qp:
+        unit = replace(unit, dq_flag=0)  # Errata: README D30
     rows, cols = tensor.rows, tensor.cols
     matrix = rows > 1 and cols > 1
     binarization = Binarization.of(unit, tensor)

@@ -526,9 +526,9 @@ def test_vectors_have_no_block_scan() -> None:
 
 def test_block_row_start_forgets_neighbour_but_not_state() -> None:
     """(decoding 9.2) Sample 17 of a 9x2 tensor has the state behind 16 samples and neighbour class 0."""
-    tensor = TensorParams(9, 2, 1, scan_order=1, has_qp=False)
+    tensor = TensorParams(9, 2, 1, scan_order=1)
     unit = UnitParams(0, dq_flag=1)
-    flags = "0" * (24 + 3 + 2 + 31)
+    flags = "0" * 8 + "0" * (24 + 3 + 2 + 31)
     levels, engine = _samples(unit, tensor, flags + "1 0 0" + "0" * 14 + "1 0 0" + "0" + "0")
     assert levels[0] == 2
     state = 2
@@ -541,6 +541,12 @@ def test_block_row_start_forgets_neighbour_but_not_state() -> None:
     assert engine.asked.count("reset") == 2
     # and the neighbour would have been positive
     assert sig[17] == f"SIG[{3 * entropy.next_state(state, 0)}]"
+
+
+def test_integer_payloads_know_no_dependent_quantization() -> None:
+    """(README D30) A dq_flag of 1 is ignored: 3 significance contexts, levels are the indices."""
+    tensor = TensorParams(1, 2, 1, has_qp=False)
+    assert _samples(UnitParams(1, dq_flag=1), tensor, "0" * 39 + "1 0 0" + "1 1 0")[0] == [1, -1]
 
 
 def test_levels_beyond_32_bits_are_rejected() -> None:
