@@ -28,6 +28,7 @@ class Limits:
         max_name_bytes: bytes of one zero-terminated string.
         max_dimensions: dimensions of a tensor.
         max_recursion: depth of aggregate units in aggregate units.
+        max_list_entries: entries of one list in a header: ids, entry points, dimensions of a pruned element.
     """
 
     max_tensor_elements: int = 1 << 31
@@ -38,6 +39,7 @@ class Limits:
     max_name_bytes: int = 1 << 16
     max_dimensions: int = 64
     max_recursion: int = 8
+    max_list_entries: int = 1 << 20
 
     def output_bytes(self, stream_bytes: int) -> int:
         """Bytes of output allowed for a stream of `stream_bytes` bytes."""
@@ -49,7 +51,7 @@ class Limits:
     def unlimited(cls) -> Limits:
         """No limit but those of the machine: for streams from a trusted source."""
         most = 1 << 62
-        return cls(most, most, most, most, most, most, most, 1000)
+        return cls(most, most, most, most, most, most, most, 1000, most)
 
     def check(self, name: str, value: int, what: str, *, allowed: int | None = None) -> None:
         """Raise `LimitError` when `value` is beyond the limit called `name` (or beyond `allowed`)."""

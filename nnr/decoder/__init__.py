@@ -1,0 +1,1 @@
+"""What a bitstream means: units in, tensors out (normative)."""

@@ -1,0 +1,249 @@
+"""A bitstream opened for reading single tensors: `nnr.open`.
+
+Headers are indexed when the file is opened, payloads are memory-mapped and decoded on demand. The checksum
+of a
+unit is compared when its tensor is decoded. In a profile-0 stream the first access decodes every unit
+once, since
+only that settles the dialect (spec README D1).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..errors import ConformanceError
+from ..limits import Limits
+from ..metadata import Metadata, TensorRecord
+from ..syntax.stream import NnrUnit
+from .decode import Form, OutOfBand, Stream, read_stream, stream_bytes
+from .payload import Backend, decode_payloads
+from .plan import TensorPlan, UnitPlan
+from .reconstruct import apply_format, original_names, restore_one
+
+__all__ = ["File", "open_file"]
+
+
+class File(Mapping[str, np.ndarray]):
+    """Tensors of a bitstream by name; each access decodes.
+
+    Use as a context manager, or call `close`.
+
+    Attributes:
+        units: parsed units in order, with byte offsets.
+    """
+
+    def __init__(
+        self,
+        data: memoryview,
+        *,
+        form: Form = "plain",
+        out_of_band: OutOfBand | None = None,
+        limits: Limits | None = None,
+        threads: int | None = None,
+        backend: Backend = "c",
+        close: Any = None,
+    ) -> None:
+        self._close = close
+        self._data = data
+        self._limits = limits or Limits()
+        self._threads = threads
+        self._backend: Backend = backend
+        self._dialect: int | None = None
+        given = out_of_band or {}
+        try:
+            self._stream: Stream = read_stream(data, self._limits, given.get, check=False)
+        except BaseException:
+            self.close()
+            raise
+        self._plan_of = {t.name: (plan, t) for plan in self._stream.plans for t in plan.tensors}
+        metadata = self._stream.metadata if form == "plain" else None
+        self._entries = _entries(self._stream, metadata)
+        self._coded: dict[str, np.ndarray] = {}
+
+    @property
+    def units(self) -> list[NnrUnit]:
+        return self._stream.units
+
+    def __enter__(self) -> File:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file. Arrays given out stay valid."""
+        if self._close is not None:
+            self._data = memoryview(b"")
+            self._stream = Stream([], [], None, {})
+            self._plan_of = {}
+            close, self._close = self._close, None
+            close()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Decode one tensor.
+
+        Raises:
+            KeyError: there is no such tensor.
+            BitstreamError: its unit cannot be decoded.
+        """
+        parts, record = self._entries[name]
+        arrays = [self._decode(part) for part in parts]
+        return arrays[0] if record is None else restore_one(name, arrays, record)
+
+    def info(self, name: str) -> dict[str, Any]:
+        """Facts about one tensor; nothing but the head of its payload is read.
+
+        Returns:
+            shape, dtype, payload_type, payload_bytes, qp (None where nothing was quantized), tools (names
+            of the
+            coding tools in use), scan_order.
+        """
+        from ..syntax.info import head_qp
+
+        parts, record = self._entries[name]
+        plan, tensor = self._plan_of[parts[0]]
+        payload_bytes = sum(len(self._plan_of[part][0].payload) for part in parts)
+        return {
+            "shape": _shape(tensor, record),
+            "dtype": _dtype(plan, record),
+            "payload_type": plan.payload_type.name,
+            "payload_bytes": payload_bytes,
+            "qp": head_qp(plan.unit) if len(plan.tensors) == 1 else None,
+            "tools": _tools(plan, tensor),
+            "scan_order": tensor.scan_order,
+        }
+
+    def _decode(self, name: str) -> np.ndarray:
+        plan, _ = self._plan_of[name]
+        self._check(plan)
+        if self._dialect is None and plan.profile == 0:
+            _, self._dialect = decode_payloads(
+                self._stream.plans, threads=self._threads, backend=self._backend
+            )
+        (unit,), _ = decode_payloads([plan], dialect=self._dialect, threads=1, backend=self._backend)
+        values = next(t.values for t in unit.tensors if t.plan.name == name)
+        assert values is not None
+        return apply_format(values, plan.data_format)
+
+    def _check(self, plan: UnitPlan) -> None:
+        crc = self._stream.crcs.get(plan.unit.index)
+        if crc is None:
+            return
+        unit = plan.unit
+        if zlib.crc32(self._data[unit.byte_offset : unit.byte_offset + unit.size]) != crc:
+            raise ConformanceError(
+                "the unit does not match the CRC-32 in the metadata unit: the file was changed",
+                unit_index=unit.index,
+                unit=unit.name,
+                byte_offset=unit.byte_offset,
+                clause="docs/metadata.md",
+            )
+
+
+def _entries(stream: Stream, metadata: Metadata | None) -> dict[str, tuple[list[str], TensorRecord | None]]:
+    """Original name -> coded tensors that carry it, and its record."""
+    coded = [name for plan in stream.plans for name in plan.element_ids]
+    if metadata is None:
+        return {name: ([name], None) for name in coded}
+    return original_names(coded, metadata)
+
+
+def _shape(tensor: TensorPlan, record: TensorRecord | None) -> tuple[int, ...]:
+    return tensor.shape if record is None or record.shape is None else record.shape
+
+
+def _dtype(plan: UnitPlan, record: TensorRecord | None) -> str:
+    from ..dtypes import dtype_from_code
+    from ..syntax.constants import PayloadType
+
+    if record is not None:
+        return dtype_from_code(record.dtype_code).name
+    return "int32" if plan.payload_type == PayloadType.NNR_PT_INT else "float32"
+
+
+def _tools(plan: UnitPlan, tensor: TensorPlan) -> list[str]:
+    tools = []
+    if plan.dq_flag:
+        tools.append("dependent quantization")
+    if tensor.codebook is not None:
+        tools.append("codebook")
+    if plan.temporal:
+        tools.append("temporal contexts")
+    if tensor.scan_order:
+        tools.append("block scan")
+    return tools
+
+
+def open_file(
+    source: str | os.PathLike[str] | BinaryIO | bytes | bytearray | memoryview,
+    *,
+    form: Form = "plain",
+    out_of_band: OutOfBand | None = None,
+    limits: Limits | None = None,
+    threads: int | None = None,
+    backend: Backend = "c",
+) -> File:
+    """Open a bitstream for reading single tensors.
+
+    Args:
+        source: path, bytes, or a binary file object (one without a file descriptor is read as a whole).
+        form, out_of_band, limits, threads, backend: as for `nnr.decode`.
+
+    Raises:
+        BitstreamError: a header cannot be read.
+        OSError: the file cannot be opened.
+    """
+    options: dict[str, Any] = {
+        "form": form,
+        "out_of_band": out_of_band,
+        "limits": limits,
+        "threads": threads,
+        "backend": backend,
+    }
+    if isinstance(source, bytes | bytearray | memoryview):
+        return File(stream_bytes(source), **options)
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            mapped = _map(file)
+    else:
+        mapped = _map(source)
+    if mapped is None:
+        return File(
+            memoryview(b"") if isinstance(source, str | os.PathLike) else memoryview(source.read()), **options
+        )
+    view = memoryview(mapped)
+    return File(view, close=_closer(view, mapped), **options)
+
+
+def _map(file: BinaryIO) -> mmap.mmap | None:
+    """The file mapped into memory; None where that cannot be done (empty, a pipe, no descriptor)."""
+    try:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _closer(view: memoryview, mapped: mmap.mmap) -> Any:
+    def close() -> None:
+        try:
+            view.release()
+            mapped.close()
+        except BufferError:
+            pass  # a unit's payload is still in someone's hands; the map goes when they are done
+
+    return close

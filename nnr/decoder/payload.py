@@ -1,0 +1,430 @@
+"""From payload bytes to levels or values, a whole stream at a time.
+
+In: unit plans in stream order. Out: for each unit a `CodedUnit`. Two backends realise the entropy decoding of
+sections 2 to 9: the C core, and the readable reference in `entropy`. This module groups units into jobs for
+threads, hands out memory, and settles the dialect of a profile-0 stream (spec README D1): the decision is one
+for the whole stream, and nothing is given out before it is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from .. import core
+from ..errors import BitstreamError, ConformanceError, TruncatedError
+from ..syntax.constants import PayloadType
+from . import entropy
+from .plan import TensorPlan, UnitPlan
+from .quantization import codebook_values, uniform_values
+
+__all__ = ["Backend", "CodedTensor", "CodedUnit", "Dialect", "TensorContext", "decode_payloads"]
+
+Backend = Literal["c", "python"]
+
+#: Number of context-parameter flags of the escape contexts: 31, or 32 in streams of the first software.
+Dialect = int
+DIALECT: Dialect = 31
+LEGACY_DIALECT: Dialect = 32
+
+_ARENA_ELEMENTS = 1 << 18  # small tensors share buffers of at most 1 MiB
+_JOB_BYTES = 1 << 16  # payload that is worth a thread of its own
+_SERIAL_BYTES = 1 << 22  # payload between two looks at Ctrl-C
+
+
+@dataclass(slots=True)
+class TensorContext:
+    """What earlier units left for one tensor (decoding 11.3, 11.5).
+
+    Attributes:
+        base: int32 levels of the latest unit of the same parameter, flat, or None.
+        history: uint8 map, 1 where an earlier differential unit was non-zero, flat, or None.
+    """
+
+    base: np.ndarray | None = None
+    history: np.ndarray | None = None
+
+
+@dataclass(slots=True)
+class CodedTensor:
+    """One decoded tensor.
+
+    Attributes:
+        levels: int32 in the tensor's shape, or None when only values were asked for.
+        values: float32 or int32 in the tensor's shape, or None when only levels were asked for.
+        qp: base QP and qp_value together, or None for integers and raw floats.
+    """
+
+    plan: TensorPlan
+    qp: int | None = None
+    levels: np.ndarray | None = None
+    values: np.ndarray | None = None
+    hist_flag: int = 0
+
+
+@dataclass(slots=True)
+class CodedUnit:
+    """The decoded tensors of one unit, in payload order."""
+
+    plan: UnitPlan
+    tensors: list[CodedTensor] = field(default_factory=list)
+
+
+def decode_payloads(
+    plans: Sequence[UnitPlan],
+    *,
+    want: Literal["values", "levels", "both"] = "values",
+    contexts: Mapping[str, TensorContext] | None = None,
+    dialect: Dialect | None = None,
+    threads: int | None = None,
+    backend: Backend = "c",
+) -> tuple[list[CodedUnit], Dialect]:
+    """Decode the payloads of units that do not depend on each other.
+
+    Args:
+        plans: units in stream order.
+        want: what to give out; "values" rewrites levels in place and needs the least memory.
+        contexts: by element id, for units with temporal contexts or history.
+        dialect: number of escape contexts when it is known; None to find out (profile 0 only).
+        threads: worker threads; None for one per core.
+
+    Returns:
+        the decoded units in stream order and the dialect they were written in.
+
+    Raises:
+        BitstreamError: of the first unit in stream order that fails. When a profile-0 stream fails in both
+            dialects, the error of the dialect that came further.
+    """
+    if backend not in ("c", "python"):
+        raise ValueError(f"backend must be 'c' or 'python', not {backend!r}")
+    run = _run_c if backend == "c" else _run_python
+    contexts = contexts or {}
+
+    def attempt(number: Dialect) -> list[CodedUnit]:
+        return _decode_all(plans, run, want, contexts, number, threads)
+
+    if dialect is not None:
+        return attempt(dialect), dialect
+    try:
+        return attempt(DIALECT), DIALECT
+    except BitstreamError as error:
+        if all(plan.profile != 0 or plan.payload_type == PayloadType.NNR_PT_RAW_FLOAT for plan in plans):
+            raise
+        try:
+            return attempt(LEGACY_DIALECT), LEGACY_DIALECT
+        except BitstreamError as legacy_error:
+            further = max(error, legacy_error, key=lambda e: -1 if e.unit_index is None else e.unit_index)
+            raise further from None
+
+
+_Run = Callable[[list[UnitPlan], str, Mapping[str, TensorContext], Dialect], list[CodedUnit]]
+
+
+def _decode_all(
+    plans: Sequence[UnitPlan],
+    run: _Run,
+    want: str,
+    contexts: Mapping[str, TensorContext],
+    dialect: Dialect,
+    threads: int | None,
+) -> list[CodedUnit]:
+    workers = os.cpu_count() or 1 if threads is None else threads
+    if workers < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
+    total = sum(len(plan.payload) for plan in plans)
+    parallel = workers > 1 and total > 2 * _JOB_BYTES
+    jobs = _jobs(plans, _JOB_BYTES if parallel else _SERIAL_BYTES, largest_first=parallel)
+    results: list[list[CodedUnit] | BitstreamError]
+
+    def guarded(job: list[UnitPlan]) -> list[CodedUnit] | BitstreamError:
+        try:
+            return run(job, want, contexts, dialect)
+        except BitstreamError as error:
+            return error
+
+    if parallel and len(jobs) > 1:
+        with ThreadPoolExecutor(min(workers, len(jobs))) as pool:
+            results = list(pool.map(guarded, jobs))
+    else:
+        results = []
+        for job in jobs:
+            results.append(guarded(job))
+            if isinstance(results[-1], BitstreamError):
+                break
+    errors = [r for r in results if isinstance(r, BitstreamError)]
+    if errors:
+        raise min(errors, key=lambda e: -1 if e.unit_index is None else e.unit_index)
+    units = [unit for result in results if not isinstance(result, BitstreamError) for unit in result]
+    units.sort(key=lambda unit: unit.plan.unit.index)
+    return units
+
+
+def _jobs(plans: Sequence[UnitPlan], job_bytes: int, *, largest_first: bool) -> list[list[UnitPlan]]:
+    order: Iterable[UnitPlan] = plans
+    if largest_first:
+        order = sorted(plans, key=lambda plan: len(plan.payload), reverse=True)
+    jobs: list[list[UnitPlan]] = []
+    size = job_bytes
+    for plan in order:
+        if size >= job_bytes:
+            jobs.append([])
+            size = 0
+        jobs[-1].append(plan)
+        size += len(plan.payload)
+    return jobs
+
+
+class _Memory:
+    """Int32 buffers for the tensors of one job: small tensors share arenas, large ones have their own."""
+
+    def __init__(self, plans: Sequence[UnitPlan]) -> None:
+        sizes = [t.elements for plan in plans for t in plan.tensors]
+        self._left = sum(n for n in sizes if n < _ARENA_ELEMENTS)
+        self._arena = np.empty(0, np.int32)
+        self._address = 0
+        self._used = 0
+
+    def take(self, elements: int) -> tuple[np.ndarray, int]:
+        """A flat int32 array and its address."""
+        if elements >= _ARENA_ELEMENTS:
+            own = np.empty(elements, np.int32)
+            return own, own.__array_interface__["data"][0]
+        if self._used + elements > self._arena.size:
+            self._arena = np.empty(max(elements, min(self._left, _ARENA_ELEMENTS)), np.int32)
+            self._address = self._arena.__array_interface__["data"][0]
+            self._used = 0
+        start = self._used
+        self._used += elements
+        self._left -= elements
+        return self._arena[start : start + elements], self._address + 4 * start
+
+
+def context_of(plan: UnitPlan, tensor: TensorPlan, contexts: Mapping[str, TensorContext]) -> TensorContext:
+    """What entropy decoding of `tensor` may look at.
+
+    Raises:
+        ConformanceError: temporal contexts without a base of the same size (spec README D24).
+    """
+    if not plan.differential:
+        return TensorContext()
+    known = contexts.get(tensor.name, TensorContext())
+    base = known.base if plan.temporal else None
+    if plan.temporal and base is None:
+        raise _located(
+            ConformanceError(
+                f"tensor {tensor.name!r} uses temporal contexts, but the unit it refers to was never decoded",
+                clause="decoding 11.3",
+            ),
+            plan,
+        )
+    if base is not None and base.size != tensor.elements:
+        raise _located(
+            ConformanceError(
+                f"tensor {tensor.name!r} has {tensor.elements} elements, its base for temporal "
+                f"contexts {base.size}",
+                clause="decoding 11.3",
+            ),
+            plan,
+        )
+    history = known.history if known.history is not None and known.history.size == tensor.elements else None
+    return TensorContext(base, history)
+
+
+def _located(error: BitstreamError, plan: UnitPlan, bits: int | None = None) -> BitstreamError:
+    byte = plan.unit.payload_offset + (bits or 0) // 8
+    return error.locate(unit_index=plan.unit.index, byte_offset=byte, unit=f'NNR_NDU "{plan.element_ids[0]}"')
+
+
+def _raw_floats(plan: UnitPlan) -> np.ndarray:
+    """(decoding 10.8) Row-major little-endian binary32."""
+    need, found = 4 * plan.tensors[0].elements, len(plan.payload)
+    if found < need:
+        raise _located(
+            TruncatedError(f"raw floats need {need} bytes, the unit holds {found}", clause="decoding 10.8"),
+            plan,
+        )
+    if found > need:
+        raise _located(
+            ConformanceError(f"raw floats need {need} bytes, the unit holds {found}", clause="decoding 10.8"),
+            plan,
+        )
+    values = np.frombuffer(plan.payload, "<f4").astype(np.float32)
+    return values.reshape(plan.tensors[0].shape)
+
+
+def _finish(coded: CodedTensor, unit: UnitPlan, want: str) -> None:
+    """Values from levels where they are wanted and the core has not made them (decoding 10)."""
+    if want == "levels" or coded.levels is None:
+        return
+    if unit.payload_type == PayloadType.NNR_PT_INT:
+        coded.values = coded.levels
+    else:
+        assert coded.qp is not None
+        book = coded.plan.codebook
+        if book is None:
+            coded.values = uniform_values(coded.levels, coded.qp, unit.qp_density)
+        else:
+            try:
+                coded.values = codebook_values(
+                    coded.levels, book.entries, book.zero_offset, coded.qp, unit.qp_density
+                )
+            except ConformanceError as error:
+                raise _located(error, unit) from None
+    if want == "values":
+        coded.levels = None
+
+
+def payload_digest(payload: memoryview, name: Literal["sha256", "sha512"]) -> bytes:
+    """(decoding 11.2) Digest by which a unit can be named as a parent."""
+    return hashlib.new(name, payload).digest()
+
+
+def _run_c(
+    plans: list[UnitPlan], want: str, contexts: Mapping[str, TensorContext], dialect: Dialect
+) -> list[CodedUnit]:
+    """Decode a job with the C core: one call for all its units."""
+    memory = _Memory(plans)
+    unit_rows: list[tuple[int, ...]] = []
+    tensor_rows: list[tuple[int, ...]] = []
+    buffers: list[np.ndarray] = []
+    alive: list[object] = []
+    coded_plans = [plan for plan in plans if plan.payload_type != PayloadType.NNR_PT_RAW_FLOAT]
+    for plan in coded_plans:
+        has_qp = int(plan.payload_type != PayloadType.NNR_PT_INT)
+        unit_rows.append(
+            (
+                core.address(plan.payload),
+                len(plan.payload),
+                len(tensor_rows),
+                len(plan.tensors),
+                plan.profile,
+                plan.dq_flag,
+                int(plan.differential),
+                int(plan.temporal),
+                dialect,
+            )
+        )
+        for tensor in plan.tensors:
+            buffer, address = memory.take(tensor.elements)
+            buffers.append(buffer)
+            book = tensor.codebook
+            base = history = 0
+            if plan.differential:
+                known = context_of(plan, tensor, contexts)
+                alive.append(known)
+                base = 0 if known.base is None else core.address(known.base)
+                history = 0 if known.history is None else core.address(known.history)
+            tensor_rows.append(
+                (
+                    tensor.rows,
+                    tensor.cols,
+                    plan.cabac_unary_length,
+                    tensor.scan_order,
+                    len(book.entries) if book is not None and plan.profile == 1 else 0,
+                    book.zero_offset if book is not None and plan.profile == 1 else 0,
+                    has_qp,
+                    plan.base_qp,
+                    plan.qp_density,
+                    int(want == "values" and has_qp and book is None),
+                    address,
+                    base,
+                    history,
+                )
+            )
+    units, tensors = core.new_units(unit_rows), core.new_tensors(tensor_rows)
+    core.decode_units(units, tensors)
+    if units[:, core.Unit.STATUS].any():
+        for row, plan in zip(units, coded_plans, strict=True):
+            failure = core.unit_error(row, payload_offset=plan.unit.payload_offset)
+            if isinstance(failure, BitstreamError):
+                raise _located(failure, plan)
+            if failure is not None:
+                raise failure
+    qps = tensors[:, core.Tensor.QP].tolist()
+    hist_flags = tensors[:, core.Tensor.HIST_FLAG].tolist()
+    done: list[CodedUnit] = []
+    k = 0
+    for plan in plans:
+        unit = CodedUnit(plan)
+        if plan.payload_type == PayloadType.NNR_PT_RAW_FLOAT:
+            unit.tensors.append(CodedTensor(plan.tensors[0], values=_raw_floats(plan)))
+        else:
+            is_int = plan.payload_type == PayloadType.NNR_PT_INT
+            for tensor in plan.tensors:
+                coded = CodedTensor(tensor, None if is_int else qps[k], hist_flag=hist_flags[k])
+                if tensor_rows[k][core.Tensor.DEQUANTIZE]:
+                    coded.values = buffers[k].view(np.float32).reshape(tensor.shape)
+                else:
+                    coded.levels = buffers[k].reshape(tensor.shape)
+                    _finish(coded, plan, want)
+                unit.tensors.append(coded)
+                k += 1
+        done.append(unit)
+    return done
+
+
+def _run_python(
+    plans: list[UnitPlan], want: str, contexts: Mapping[str, TensorContext], dialect: Dialect
+) -> list[CodedUnit]:
+    """Decode a job with the readable reference."""
+    return [_reference_unit(plan, want, contexts, dialect) for plan in plans]
+
+
+def reference_parameters(
+    plan: UnitPlan, contexts: Mapping[str, TensorContext], dialect: Dialect
+) -> tuple[entropy.UnitParams, list[entropy.TensorParams]]:
+    """What the readable reference needs to decode the payload of `plan`."""
+    unit = entropy.UnitParams(
+        profile=plan.profile,
+        dq_flag=plan.dq_flag,
+        parent_node_id_present_flag=int(plan.differential),
+        temporal_context_modeling_flag=int(plan.temporal),
+        escape_context_count=dialect,
+        payload_offset=plan.unit.payload_offset,
+    )
+    tensors = []
+    for tensor in plan.tensors:
+        known = context_of(plan, tensor, contexts)
+        book = tensor.codebook
+        tensors.append(
+            entropy.TensorParams(
+                rows=tensor.rows,
+                cols=tensor.cols,
+                cabac_unary_length=plan.cabac_unary_length,
+                scan_order=tensor.scan_order,
+                codebook_size=len(book.entries) if book is not None and plan.profile == 1 else 0,
+                codebook_zero_offset=book.zero_offset if book is not None and plan.profile == 1 else 0,
+                has_qp=plan.payload_type != PayloadType.NNR_PT_INT,
+                base_qp=plan.base_qp,
+                qp_density=plan.qp_density,
+                base=known.base,
+                history=known.history,
+            )
+        )
+    return unit, tensors
+
+
+def _reference_unit(
+    plan: UnitPlan, want: str, contexts: Mapping[str, TensorContext], dialect: Dialect
+) -> CodedUnit:
+    if plan.payload_type == PayloadType.NNR_PT_RAW_FLOAT:
+        return CodedUnit(plan, [CodedTensor(plan.tensors[0], values=_raw_floats(plan))])
+    unit, tensors = reference_parameters(plan, contexts, dialect)
+    try:
+        result = entropy.decode_unit(plan.payload, unit, tensors)
+    except BitstreamError as error:
+        raise _located(error, plan) from None
+    done = CodedUnit(plan)
+    for tensor, found in zip(plan.tensors, result.tensors, strict=True):
+        coded = CodedTensor(
+            tensor, found.qp, found.levels.reshape(tensor.shape), None, found.hist_dep_sig_prob_enabled_flag
+        )
+        _finish(coded, plan, want)
+        done.tensors.append(coded)
+    return done

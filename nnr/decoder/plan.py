@@ -1,0 +1,241 @@
+"""Which tensors a compressed data unit carries, in what order, shape and coding.
+
+In: one parsed unit (`NnrUnit`). Out: a `UnitPlan` with one `TensorPlan` for each coded tensor, in payload
+order.
+Entropy decoding, reconstruction and the encoder's `assemble` all read this answer, so the order of block
+members, the dimensions of G and H and the codebook rules stand here and nowhere else (semantics 4 to 6,
+syntax 9).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from ..errors import ConformanceError
+from ..syntax.constants import CompressedParameterTypes as Cpt
+from ..syntax.constants import DataFormat, PayloadType
+from .clauses import clause
+
+if TYPE_CHECKING:
+    from ..syntax.serdes import Values
+    from ..syntax.stream import NnrUnit
+
+__all__ = ["Codebook", "Role", "TensorPlan", "UnitPlan", "block_roles", "matrix_shape", "plan_unit"]
+
+
+class Role(Enum):
+    """What a coded tensor is to its layer (semantics 5)."""
+
+    WEIGHT = "weight"
+    G = "G"
+    H = "H"
+    LOCAL_SCALING = "local scaling"
+    BN_BETA = "bn beta"
+    BN_GAMMA = "bn gamma"
+    BN_MEAN = "bn mean"
+    BN_VARIANCE = "bn variance"
+    BIAS = "bias"
+
+
+_BATCH_NORM = (Role.BN_BETA, Role.BN_GAMMA, Role.BN_MEAN, Role.BN_VARIANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Codebook:
+    """Codebook entries (integers on the grid of the step size) and the position of index 0."""
+
+    entries: tuple[int, ...]
+    zero_offset: int
+
+
+@dataclass(slots=True)
+class TensorPlan:
+    """One coded tensor.
+
+    Attributes:
+        name: its topology element id.
+        shape: dimensions of the array that is given out.
+        rows, cols: H and W of the matrix that is scanned (spec README 1).
+        scan_order: the effective one, 0 for vectors (decoding 9.1).
+        codebook: None for uniform quantization.
+    """
+
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    rows: int
+    cols: int
+    scan_order: int
+    codebook: Codebook | None = None
+
+    @property
+    def elements(self) -> int:
+        return self.rows * self.cols
+
+
+@dataclass(slots=True)
+class UnitPlan:
+    """Everything that decoding the payload of one unit needs.
+
+    Attributes:
+        tensors: coded tensors in payload order.
+        element_ids: ids in the order of the header, which is the order tensors are given out.
+        qp_density, base_qp: from the layer parameter set in force, else the model parameter set.
+        data_format: the format asked for by the stream, or None (decoding 10.6).
+    """
+
+    unit: NnrUnit
+    payload_type: PayloadType
+    profile: int
+    tensors: list[TensorPlan]
+    element_ids: list[str]
+    dq_flag: int
+    cabac_unary_length: int
+    differential: bool
+    temporal: bool
+    qp_density: int
+    base_qp: int
+    data_format: DataFormat | None
+    tensor_dimensions: tuple[int, ...] = ()
+    compressed_parameter_types: Cpt = field(default=Cpt(0))
+
+    @property
+    def payload(self) -> memoryview:
+        return self.unit.payload_bytes
+
+    @property
+    def elements(self) -> int:
+        return sum(t.elements for t in self.tensors)
+
+
+@clause("decoding 9.1")
+def matrix_shape(dims: Sequence[int]) -> tuple[int, int]:
+    """(spec README 1) H and W of a tensor seen as a matrix: first dimension by all others."""
+    rows = dims[0]
+    return rows, math.prod(dims[1:])
+
+
+@clause("semantics 5")
+def block_roles(types: Cpt) -> tuple[list[Role], list[Role]]:
+    """(semantics 5) Roles of a block's members: in the order of the ids, and in the order of the payload."""
+    weight = [Role.G, Role.H] if types & Cpt.NNR_CPT_DC else [Role.WEIGHT]
+    scaling = [Role.LOCAL_SCALING] if types & Cpt.NNR_CPT_LS else []
+    batch_norm = list(_BATCH_NORM) if types & Cpt.NNR_CPT_BN else []
+    bias = [Role.BIAS] if types & Cpt.NNR_CPT_BI else []
+    return weight + scaling + batch_norm + bias, scaling + bias + batch_norm + weight
+
+
+@clause("semantics 6")
+def member_dimensions(role: Role, dims: Sequence[int], rank: int, g_rows: int) -> tuple[int, ...]:
+    """(semantics 5, 6) Dimensions of a block member.
+
+    Args:
+        dims: tensor_dimensions of the weight before decomposition.
+        rank, g_rows: decomposition_rank and g_number_of_rows, 0 without decomposition.
+
+    Raises:
+        ConformanceError: g_number_of_rows does not divide the number of elements.
+    """
+    if role is Role.WEIGHT:
+        return tuple(dims)
+    if role is Role.G:
+        return g_rows, rank
+    if role is Role.H:
+        total = math.prod(dims)
+        if g_rows == 0 or total % g_rows:
+            raise ConformanceError(
+                f"g_number_of_rows is {g_rows}, which does not divide the {total} elements of the weight",
+                clause="semantics 4",
+            )
+        return rank, total // g_rows
+    return (dims[0],)
+
+
+def plan_unit(unit: NnrUnit) -> UnitPlan:
+    """Read one NNR_NDU unit.
+
+    Args:
+        unit: a parsed unit of type NNR_NDU.
+
+    Raises:
+        ConformanceError: the header contradicts itself or the parameter sets in force.
+    """
+    h = unit.header.unit_header
+    payload_type = PayloadType(h.nnr_compressed_data_unit_payload_type)
+    dims = tuple(h.tensor_dimensions)
+    types = Cpt(h.compressed_parameter_types)
+    density, base_qp = _quantization_base(unit, payload_type)
+    plan = UnitPlan(
+        unit=unit,
+        payload_type=payload_type,
+        profile=unit.profile,
+        tensors=[],
+        element_ids=list(h.element_ids),
+        dq_flag=h.dq_flag if payload_type in (PayloadType.NNR_PT_FLOAT, PayloadType.NNR_PT_BLOCK) else 0,
+        cabac_unary_length=h.cabac_unary_length_minus1 + 1,
+        differential=bool(h.parent_node_id_present_flag),
+        temporal=bool(h.temporal_context_modeling_flag),
+        qp_density=density,
+        base_qp=base_qp,
+        data_format=(
+            DataFormat(h.nnr_decompressed_data_format)
+            if h.nnr_decompressed_data_format_present_flag
+            else None
+        ),
+        tensor_dimensions=dims,
+        compressed_parameter_types=types,
+    )
+    if payload_type == PayloadType.NNR_PT_BLOCK:
+        ids, payload_order = block_roles(types)
+        if len(ids) != len(plan.element_ids):
+            raise ConformanceError(
+                f"a block with compressed_parameter_types {int(types)} has {len(ids)} members, "
+                f"{len(plan.element_ids)} ids are listed",
+                clause="semantics 5",
+            )
+        names = dict(zip(ids, plan.element_ids, strict=True))
+        members = [(role, names[role]) for role in payload_order]
+    else:
+        members = [(Role(h.decomposition_role or "weight"), plan.element_ids[0])]
+    codebooks = _codebooks(h)
+    for role, name in members:
+        shape = member_dimensions(role, dims, h.get("decomposition_rank", 0), h.get("g_number_of_rows", 0))
+        rows, cols = matrix_shape(shape)
+        scan_order = h.scan_order if rows > 1 and cols > 1 else 0
+        plan.tensors.append(TensorPlan(name, role, shape, rows, cols, scan_order, codebooks.get(role)))
+    if plan.temporal and payload_type == PayloadType.NNR_PT_RAW_FLOAT:
+        plan.temporal = False
+    return plan
+
+
+def _codebooks(h: Values) -> dict[Role, Codebook]:
+    """(decoding 10.3) The codebook of a unit belongs to its weight or G, a second one to H."""
+    first = h.get("integer_codebook")
+    if first is None:
+        return {}
+    book = Codebook(tuple(first.codebook), first.cb_zero_offset)
+    books = {Role.WEIGHT: book, Role.G: book, Role.H: book}
+    second = h.get("integer_codebook_second")
+    if second is not None:
+        books[Role.H] = Codebook(tuple(second.codebook), second.cb_zero_offset)
+    return books
+
+
+def _quantization_base(unit: NnrUnit, payload_type: PayloadType) -> tuple[int, int]:
+    """(semantics 2) QpDensity and base QP in force."""
+    if unit.lps is not None and unit.lps.get("lps_qp_density") is not None:
+        return unit.lps.lps_qp_density, unit.lps.lps_quantization_parameter
+    if unit.mps is not None and unit.mps.get("mps_qp_density") is not None:
+        return unit.mps.mps_qp_density, unit.mps.mps_quantization_parameter
+    if payload_type in (PayloadType.NNR_PT_FLOAT, PayloadType.NNR_PT_BLOCK):
+        raise ConformanceError(
+            "a quantized unit needs a QpDensity and a base QP, but no parameter set in force "
+            "has a quantization "
+            "method",
+            clause="semantics 2",
+        )
+    return 0, 0

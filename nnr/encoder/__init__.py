@@ -1,0 +1,1 @@
+"""How to say a model well: a toolbox, not normative."""

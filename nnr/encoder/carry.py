@@ -1,0 +1,361 @@
+"""How each tensor of a model travels: which coded tensors carry it, and what the metadata unit must say.
+
+In: {name: array} as a user has it. Out: `Carrier`s in stream order and the `TensorRecord`s that let a decoder
+give back dtype, shape, order and ties. The arrays themselves are converted only when a carrier is coded.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from ..decoder.reconstruct import LIMB_BITS
+from ..dtypes import dtype_code, is_integer
+from ..metadata import Kind, TensorRecord
+from .config import EncoderConfig
+from .tools.grid import fitting_qp
+
+__all__ = ["Cargo", "Carrier", "extract", "load_cargo", "tensor_qp"]
+
+#: Integers up to this magnitude go into one integer tensor (spec README 2: escape code).
+MAX_INTEGER = (1 << 31) - 3
+
+#: Elements of one tensor of raw floats: its unit, header included, stays below 2 GiB.
+MAX_RAW_ELEMENTS = (1 << 29) - (1 << 16)
+
+How = Literal["quantize", "integer", "raw"]
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """One tensor to be coded.
+
+    Attributes:
+        name: topology element id.
+        source: name of the original tensor.
+        array: the original array.
+        shape: dimensions as coded; at least one.
+        how: quantized float, integer payload, or raw float payload.
+        limb: which 30-bit limb of the integers, or None for the whole value.
+        of_bits: limbs are those of the bit patterns.
+        piece: elements of the flattened original that this carrier holds, or None for all.
+    """
+
+    name: str
+    source: str
+    array: np.ndarray
+    shape: tuple[int, ...]
+    how: How
+    limb: tuple[int, int] | None = None
+    of_bits: bool = False
+    piece: slice | None = None
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(slots=True)
+class Cargo:
+    """Carriers in stream order, records for the metadata unit, and what was done to each tensor."""
+
+    carriers: list[Carrier] = field(default_factory=list)
+    records: list[TensorRecord] = field(default_factory=list)
+    order: list[int] = field(default_factory=list)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+
+def load_cargo(tensors: Mapping[str, Any], config: EncoderConfig) -> Cargo:
+    """Decide how each tensor travels.
+
+    Raises:
+        TypeError: a name is no string, or an array has a dtype that a bitstream cannot carry.
+        ValueError: a name that cannot be written; a tensor that must not be quantized and has no other way
+            under the options. The message names the tensor.
+    """
+    if not isinstance(tensors, Mapping):
+        raise TypeError(f"tensors must be a mapping of names to arrays, not {type(tensors).__name__}")
+    names = {_checked_name(name) for name in tensors}
+    seen: dict[tuple[Any, ...], int] = {}
+    entries: list[tuple[int, TensorRecord, list[Carrier]]] = []
+    cargo = Cargo()
+    for position, (name, value) in enumerate(tensors.items()):
+        array = _as_array(name, value)
+        key = _identity(array)
+        if config.metadata and key is not None and key in seen:
+            tie = TensorRecord(_code(name, array), Kind.TIED, 0, None, seen[key], name)
+            entries.append((position, tie, []))
+            continue
+        record, carriers, notes = _load(name, array, names, config)
+        names.update(c.name for c in carriers)
+        if key is not None:
+            seen[key] = position
+        if notes:
+            cargo.notes[name] = notes
+        entries.append((position, record, carriers))
+    _arrange(entries, cargo, config)
+    return cargo
+
+
+def _arrange(
+    entries: list[tuple[int, TensorRecord, list[Carrier]]], cargo: Cargo, config: EncoderConfig
+) -> None:
+    """Stream order: raw floats last where the reader cares, ties at the end of the records."""
+    if config.compat is not None:
+        raw = [c for _, _, carriers in entries for c in carriers if c.how == "raw"]
+        if len(raw) > 1:
+            raise ValueError(
+                f"tensor {raw[1].source!r}: NNCodec reads only one tensor of raw floats, which "
+                f"is {raw[0].source!r}; "
+                "compat=None allows any number"
+            )
+
+    def place(entry: tuple[int, TensorRecord, list[Carrier]]) -> int:
+        _, record, carriers = entry
+        if record.kind == Kind.TIED:
+            return 2
+        return 1 if config.compat is not None and any(c.how == "raw" for c in carriers) else 0
+
+    arranged = sorted(entries, key=place)
+    order = [position for position, _, _ in arranged]
+    record_of = {position: k for k, position in enumerate(order)}
+    for _, record, carriers in arranged:
+        if record.kind == Kind.TIED:
+            record.original = record_of[record.original]
+        cargo.records.append(record)
+        cargo.carriers.extend(carriers)
+    cargo.order = [] if order == sorted(order) else order
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"tensor names must be strings, not {name!r}")
+    if "\0" in name:
+        raise ValueError(
+            f"tensor {name!r}: a name cannot contain the character NUL, which ends names in a bitstream"
+        )
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"tensor {name!r}: the name cannot be written in UTF-8") from None
+    return name
+
+
+def _as_array(name: str, value: Any) -> np.ndarray:
+    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    _code(name, array)
+    return np.asarray(array)
+
+
+def _code(name: str, array: np.ndarray) -> int:
+    code = dtype_code(array.dtype)
+    if code is None:
+        raise TypeError(f"tensor {name!r}: arrays of type {array.dtype} cannot be carried by a bitstream")
+    return code
+
+
+def _identity(array: np.ndarray) -> tuple[Any, ...] | None:
+    """What two tied arrays have in common; None for arrays too small to be worth a tie."""
+    if array.size < 2:
+        return None
+    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, array.dtype.name
+
+
+def _load(
+    name: str, array: np.ndarray, names: set[str], config: EncoderConfig
+) -> tuple[TensorRecord, list[Carrier], list[str]]:
+    code = _code(name, array)
+    shape, notes = array.shape, []
+    if array.size == 0:
+        coded: tuple[int, ...] = (0,)
+    else:
+        coded = shape or (1,)
+    kept = coded if coded != shape else None
+    if kept is not None and not config.metadata:
+        notes.append(f"the shape {list(shape)} becomes {list(coded)}")
+    record = TensorRecord(code, shape=shape if kept is not None else None)
+    if is_integer(array.dtype):
+        carriers = _integers(name, array, coded, record, names, config)
+    else:
+        carriers = _floats(name, array, coded, record, names, config, notes)
+    if not config.metadata and array.dtype not in (np.dtype(np.float32), np.dtype(np.int32)):
+        comes_back = "int32" if carriers[0].how == "integer" else "float32"
+        notes.append(f"the type {array.dtype} becomes {comes_back}")
+    return record, carriers, notes
+
+
+def _integers(
+    name: str,
+    array: np.ndarray,
+    coded: tuple[int, ...],
+    record: TensorRecord,
+    names: set[str],
+    config: EncoderConfig,
+) -> list[Carrier]:
+    low, high = _bounds(array)
+    if low >= -MAX_INTEGER and high <= MAX_INTEGER:
+        return [Carrier(name, name, array, coded, "integer")]
+    if not config.metadata:
+        raise ValueError(
+            f"tensor {name!r}: integers from {low} to {high} do not fit 32 bits, and to split "
+            "them needs metadata=True"
+        )
+    record.kind = Kind.LIMBS
+    return _limbs(name, array, coded, record, names, of_bits=False, low=low, high=high)
+
+
+def _bounds(array: np.ndarray) -> tuple[int, int]:
+    if array.size == 0:
+        return 0, 0
+    if array.dtype.kind not in "iub":  # the small integers of ml_dtypes have no reductions of their own
+        array = array.astype(np.int8)
+    return int(array.min()), int(array.max())
+
+
+def _limbs(
+    name: str,
+    array: np.ndarray,
+    coded: tuple[int, ...],
+    record: TensorRecord,
+    names: set[str],
+    *,
+    of_bits: bool,
+    low: int,
+    high: int,
+) -> list[Carrier]:
+    count = 1
+    while not -(1 << (LIMB_BITS * count)) <= 2 * low <= 2 * high < 1 << (LIMB_BITS * count):
+        count += 1
+    record.parts = count
+    part_names = [name, *_part_names(name, count - 1, names)]
+    return [
+        Carrier(part, name, array, coded, "integer", (k, count), of_bits) for k, part in enumerate(part_names)
+    ]
+
+
+def _part_names(name: str, count: int, names: set[str]) -> list[str]:
+    """Names for the further parts of a tensor that no other tensor has."""
+    mark = "#"
+    while any(f"{name}{mark}{k}" in names for k in range(1, count + 1)):
+        mark += "#"
+    return [f"{name}{mark}{k}" for k in range(1, count + 1)]
+
+
+def _raw_pieces(carrier: Carrier, record: TensorRecord, names: set[str]) -> list[Carrier]:
+    """Raw floats, split where the unit would pass 2 GiB."""
+    elements = carrier.elements
+    if elements <= MAX_RAW_ELEMENTS:
+        return [carrier]
+    starts = range(0, elements, MAX_RAW_ELEMENTS)
+    record.kind, record.parts = Kind.PIECES, len(starts)
+    record.shape = carrier.array.shape
+    part_names = [carrier.name, *_part_names(carrier.name, len(starts) - 1, names)]
+    pieces = [slice(start, min(start + MAX_RAW_ELEMENTS, elements)) for start in starts]
+    return [
+        Carrier(part, carrier.source, carrier.array, (piece.stop - piece.start,), carrier.how, piece=piece)
+        for part, piece in zip(part_names, pieces, strict=True)
+    ]
+
+
+def _floats(
+    name: str,
+    array: np.ndarray,
+    coded: tuple[int, ...],
+    record: TensorRecord,
+    names: set[str],
+    config: EncoderConfig,
+    notes: list[str],
+) -> list[Carrier]:
+    if any(fnmatch.fnmatchcase(name, pattern) for pattern in config.raw):
+        return _raw(name, array, coded, record, names, config, notes)
+    largest = _largest(array)
+    if math.isfinite(largest) and _serves(largest, name, array.ndim, config):
+        return [Carrier(name, name, array, coded, "quantize")]
+    if config.nonfinite == "raw":
+        return _raw(name, array, coded, record, names, config, notes)
+    if math.isfinite(largest):
+        return [Carrier(name, name, array, coded, "quantize")]  # the quantizer explains what is wrong
+    raise ValueError(
+        f"tensor {name!r} contains NaN or infinities, which cannot be quantized: nonfinite='raw' stores such "
+        "tensors as they are"
+    )
+
+
+def _serves(largest: float, name: str, ndim: int, config: EncoderConfig) -> bool:
+    """True when levels fit 32 bits after raising the qp as far as quantizers do."""
+    return fitting_qp(largest, tensor_qp(name, ndim, config), config.qp_density) is not None
+
+
+def tensor_qp(name: str, ndim: int, config: EncoderConfig) -> int:
+    """The qp that the options give to a tensor."""
+    for pattern, qp in (config.qp_per_tensor or {}).items():
+        if name == pattern or fnmatch.fnmatchcase(name, pattern):
+            return qp
+    return config.qp if ndim >= 2 else config.nonweight_qp
+
+
+def _largest(array: np.ndarray) -> float:
+    """Largest magnitude as binary32 sees it; NaN or infinite when the array is not finite."""
+    if array.size == 0:
+        return 0.0
+    if array.dtype.kind != "f":
+        array = array.astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = float(np.float32(array.min())), float(np.float32(array.max()))
+    return math.nan if math.isnan(low) or math.isnan(high) else max(high, -low)
+
+
+def _raw(
+    name: str,
+    array: np.ndarray,
+    coded: tuple[int, ...],
+    record: TensorRecord,
+    names: set[str],
+    config: EncoderConfig,
+    notes: list[str],
+) -> list[Carrier]:
+    """As raw floats where binary32 holds every bit, else as the integers of the bit patterns."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = array.astype(np.float32)
+        back = single.astype(array.dtype)
+    pattern = f"u{array.dtype.itemsize}"
+    same = array.dtype.itemsize <= 8 and np.array_equal(
+        np.ascontiguousarray(back).view(pattern), np.ascontiguousarray(array).view(pattern)
+    )
+    if same:
+        return _raw_pieces(Carrier(name, name, array, coded, "raw"), record, names)
+    if not config.metadata:
+        raise ValueError(
+            f"tensor {name!r}: values of type {array.dtype} do not fit raw floats of 32 bits, "
+            "and to store their bits "
+            "needs metadata=True"
+        )
+    notes.append("stored as the integers of its bit patterns")
+    record.kind = Kind.BITS
+    top = (1 << (8 * array.dtype.itemsize)) - 1
+    return _limbs(name, array, coded, record, names, of_bits=True, low=0, high=top)
+
+
+def extract(carrier: Carrier) -> np.ndarray:
+    """The array a carrier holds: int32 or float32, C-contiguous, of its coded shape."""
+    array = carrier.array
+    if carrier.piece is not None:
+        array = array.reshape(-1)[carrier.piece]
+    if carrier.of_bits:
+        array = np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")
+    if carrier.how != "integer":
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(array, dtype=np.float32).reshape(carrier.shape)
+    if carrier.limb is not None:
+        k, count = carrier.limb
+        wide = array.astype(np.uint64) if array.dtype.kind == "u" else array.astype(np.int64)
+        wide = wide >> wide.dtype.type(LIMB_BITS * k)
+        if k < count - 1:
+            wide = wide & wide.dtype.type((1 << LIMB_BITS) - 1)
+        array = wide
+    return np.ascontiguousarray(array, dtype=np.int32).reshape(carrier.shape)

@@ -1,0 +1,139 @@
+"""The options of the encoder, each with its default and what it means.
+
+A plain, frozen dataclass: the keywords of `nnr.encode` and `nnr.save_file` and the flags of the command
+line are
+its fields, so that an option is declared once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..decoder.quantization import qp_range
+
+__all__ = ["EncoderConfig"]
+
+
+def _option(
+    default: Any, help: str, *, unit: str = "", metavar: str = "", choices: tuple[Any, ...] = ()
+) -> Any:
+    return field(
+        default=default, metadata={"help": help, "unit": unit, "metavar": metavar, "choices": choices}
+    )
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Options of the encoder.
+
+    Raises:
+        ValueError: an option is outside its range; the message names it.
+        TypeError: an option has the wrong type, or does not exist.
+    """
+
+    qp: int = _option(
+        -38,
+        "quantization parameter of tensors with two or more dimensions: larger is coarser and smaller; "
+        "the step size doubles every 2^qp_density",
+        metavar="N",
+    )
+    nonweight_qp: int = _option(
+        -75, "quantization parameter of tensors with fewer than two dimensions", metavar="N"
+    )
+    qp_per_tensor: Mapping[str, int] | None = _option(
+        None,
+        "quantization parameters by tensor name; * and ? match any characters, the first match counts",
+        metavar="NAME=N",
+    )
+    qp_density: int = _option(
+        2, "quantization parameters per octave are 2^N", metavar="N", choices=tuple(range(8))
+    )
+    dq: bool = _option(True, "dependent quantization (trellis) instead of nearest values")
+    lambda_scale: float = _option(
+        0.0, "weight of the rate in quantization decisions; 0 minimises the error alone", metavar="X"
+    )
+    param_opt: bool = _option(True, "search the parameters of each context: smaller, slower")
+    cabac_unary_length: int = _option(11, "magnitude flags before the escape code, 1..256", metavar="N")
+    scan_order: int = _option(
+        0,
+        "order of coding: 0 by rows, 1 to 4 in blocks of side 8, 16, 32, 64 with entry points",
+        metavar="N",
+        choices=tuple(range(5)),
+    )
+    row_skip: bool = _option(True, "signal rows of zeros where that is smaller (profile 1)")
+    profile: int = _option(1, "edition of the standard less one", metavar="N", choices=(0, 1))
+    compat: str | None = _option(
+        "nncodec2",
+        "keep to what other software can read: nncodec2 (NNCodec 2.x), nncodec1 (NNCodec 1.x, "
+        "profile 0), or none for all of the standard",
+        metavar="NAME",
+        choices=("nncodec2", "nncodec1", None),
+    )
+    nonfinite: str = _option(
+        "error",
+        "tensors with NaN, infinities or a range that no step size serves: refuse them (error) or store "
+        "them as they are (raw)",
+        metavar="HOW",
+        choices=("error", "raw"),
+    )
+    raw: tuple[str, ...] = _option(
+        (), "tensors to store as they are, by name; * and ? match any characters", metavar="NAME"
+    )
+    metadata: bool = _option(
+        True,
+        "add a unit with the original dtypes and shapes and a checksum of every unit; other decoders skip it",
+    )
+    pipeline: tuple[Any, ...] | None = _option(None, "encoder tools to use instead of those that dq chooses")
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            self._check_type(f.name, getattr(self, f.name), str(f.type))
+        for name in ("qp_density", "scan_order", "profile", "compat", "nonfinite"):
+            allowed = next(f for f in dataclasses.fields(self) if f.name == name).metadata["choices"]
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(map(str, allowed))}, not {getattr(self, name)!r}"
+                )
+        if not 1 <= self.cabac_unary_length <= 256:
+            raise ValueError(f"cabac_unary_length must be in 1..256, not {self.cabac_unary_length}")
+        if self.lambda_scale != 0:
+            raise ValueError(f"lambda_scale must be 0 in this version, not {self.lambda_scale!r}")
+        if self.compat == "nncodec1" and self.profile != 0:
+            raise ValueError("compat 'nncodec1' needs profile 0: the first software knows no other")
+        if isinstance(self.raw, str):
+            raise TypeError("raw must be a sequence of names, not one string")
+        object.__setattr__(self, "raw", tuple(self.raw))
+        if self.pipeline is not None:
+            object.__setattr__(self, "pipeline", tuple(self.pipeline))
+        for name, qp in {
+            "qp": self.qp,
+            "nonweight_qp": self.nonweight_qp,
+            **(self.qp_per_tensor or {}),
+        }.items():
+            low, high = qp_range(self.qp_density)
+            if isinstance(qp, bool) or not isinstance(qp, int):
+                raise TypeError(f"qp of {name} must be an integer, not {qp!r}")
+            if not low - 4096 <= qp <= high + 4095:
+                raise ValueError(f"{name} must be in {low - 4096}..{high + 4095}, not {qp}")
+
+    @staticmethod
+    def _check_type(name: str, value: Any, declared: str) -> None:
+        if declared == "int" and (isinstance(value, bool) or not isinstance(value, int)):
+            raise TypeError(f"{name} must be an integer, not {value!r}")
+        if declared == "bool" and not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False, not {value!r}")
+
+    def replace(self, **options: Any) -> EncoderConfig:
+        """A copy with some options changed.
+
+        Raises:
+            TypeError: an option that does not exist.
+        """
+        known = {f.name for f in dataclasses.fields(self)}
+        for name in options:
+            if name not in known:
+                raise TypeError(f"unknown option {name!r}; the options are {', '.join(sorted(known))}")
+        return dataclasses.replace(self, **options)

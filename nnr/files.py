@@ -1,0 +1,109 @@
+"""Whole models to files and back: `save_file` and `load_file`, `encode` and `Decoder`'s mirror."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from .decoder.decode import Form, OutOfBand, Tensors, decode
+from .decoder.payload import Backend
+from .encoder.config import EncoderConfig
+from .encoder.pipeline import EncodedStream, Progress, encode_stream
+from .encoder.report import EncodeReport
+from .limits import Limits
+
+__all__ = ["encode", "load_file", "save_file"]
+
+
+def _encoded(
+    tensors: Mapping[str, Any],
+    config: EncoderConfig | None,
+    base: object,
+    threads: int | None,
+    executor: Executor | None,
+    progress: Progress | None,
+    options: Mapping[str, Any],
+) -> EncodedStream:
+    if base is not None:
+        raise ValueError("base: this version encodes complete models only, no updates")
+    config = (config or EncoderConfig()).replace(**options)
+    return encode_stream(tensors, config, threads=threads, executor=executor, progress=progress)
+
+
+def encode(
+    tensors: Mapping[str, Any],
+    config: EncoderConfig | None = None,
+    *,
+    base: object = None,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> bytes:
+    """Encode a model.
+
+    Args:
+        tensors: arrays by name, of any layout; float64, float32, float16, the types of `ml_dtypes`,
+        integers, bool.
+        config: options; `EncoderConfig()` by default.
+        base: reserved for updates.
+        threads: worker threads; None for one per core. The bytes are the same for every number.
+        executor: where to run the work on single tensors instead.
+        progress: called with (done_weights, total_weights, name) after each tensor.
+        options: fields of `EncoderConfig` to change.
+
+    Returns:
+        the bitstream.
+
+    Raises:
+        ValueError, TypeError: a tensor or an option cannot be coded; the message names it.
+    """
+    return _encoded(tensors, config, base, threads, executor, progress, options).tobytes()
+
+
+def save_file(
+    tensors: Mapping[str, Any],
+    path: str | os.PathLike[str],
+    config: EncoderConfig | None = None,
+    *,
+    base: object = None,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> EncodeReport:
+    """Encode a model into a file, which appears complete or not at all.
+
+    Args: as for `encode`.
+
+    Returns:
+        what was done to each tensor, and totals.
+
+    Raises:
+        ValueError, TypeError: as for `encode`.
+        OSError: the file cannot be written; an earlier file of that name stays.
+    """
+    from .formats.atomic import atomic_output, check_target
+
+    check_target(path)
+    stream = _encoded(tensors, config, base, threads, executor, progress, options)
+    with atomic_output(path) as file:
+        file.writelines(stream.units)
+    return stream.report
+
+
+def load_file(
+    path: str | os.PathLike[str],
+    *,
+    form: Form = "plain",
+    out_of_band: OutOfBand | None = None,
+    threads: int | None = None,
+    limits: Limits | None = None,
+    backend: Backend = "c",
+) -> Tensors:
+    """Decode a file. Arguments, result and errors as for `nnr.decode`."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a path, not {type(path).__name__}")
+    return decode(path, form=form, out_of_band=out_of_band, threads=threads, limits=limits, backend=backend)
