@@ -24,7 +24,6 @@ from .errors import (
 )
 from .files import encode, load_file, save_file
 from .limits import Limits
-from .syntax.describe import describe
 
 __all__ = [
     "BitstreamError",
@@ -48,7 +47,6 @@ __all__ = [
     "capabilities",
     "decode",
     "decode_levels",
-    "describe",
     "encode",
     "load_file",
     "open",
