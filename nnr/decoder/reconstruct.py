@@ -72,9 +72,10 @@ def apply_format(values: np.ndarray, data_format: DataFormat | None) -> np.ndarr
         if np.isnan(values).any():
             raise ConformanceError(f"a NaN cannot be converted to {data_format.name}", clause="decoding 10.6")
         wide = np.rint(values.astype(np.float64))
-        out = np.clip(wide, float(low), float(high))
-        # 2**63 - 1 is no binary64 number: what reaches it is set by comparison
-        return np.where(wide >= float(high), high, np.where(out < float(high), out, 0)).astype(target)
+        top = wide >= high  # high + 1 is a binary64 number, high need not be one
+        integers = np.where(top, 0.0, np.maximum(wide, low)).astype(target)
+        integers[top] = high
+        return integers
     return np.clip(values, low, high).astype(target)
 
 
