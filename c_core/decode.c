@@ -14,8 +14,8 @@
 #include "contexts.h"
 #include "dequantize.h"
 #include "dq.h"
+#include "layout.h"
 #include "nnr_core.h"
-#include "scan.h"
 
 typedef char context_count_agrees[(int)CTX_COUNT == (int)NNR_CONTEXT_COUNT ? 1 : -1];
 
@@ -34,31 +34,6 @@ struct nnr_decoder {
     /* never changed once made */
     model_tables tables;
 };
-
-/* What of a tensor the sample loops want to know. */
-typedef struct {
-    int64_t rows, cols, side;
-    int unary_length;
-    int escape_count;
-    int dq;
-    int bounded;      /* by a codebook */
-    int64_t limit[2]; /* largest magnitude of a positive and of a negative index */
-    int one_sided;
-    const int32_t *base;     /* NULL: no temporal contexts */
-    const uint8_t *history;  /* NULL: no history contexts */
-    int32_t *levels;
-    const uint8_t *skip;     /* NULL: no row is skipped */
-    int tca;                 /* temporal_context_modeling_flag */
-    int hist_flag;           /* hist_dep_sig_prob_enabled_flag */
-    int legacy;              /* README D1, D2 */
-    int dequantize;
-    float step;
-} tensor_layout;
-
-/* A run: `height` times `width` positions in rows `stride` apart. */
-typedef struct {
-    int64_t first, height, width, stride;
-} run;
 
 enum {
     CHUNK = 4096 /* positions between two looks at the bit position; fits the first-level cache */
@@ -276,9 +251,8 @@ static void decode_row_major(nnr_decoder *decoder, const tensor_layout *layout)
 /* (decoding 3.1) */
 static void reset_contexts(nnr_decoder *decoder, const tensor_layout *layout)
 {
-    const int count = CTX_GREATER + 4 * layout->unary_length;
     int i;
-    for (i = 0; i < count; i++)
+    for (i = 0; i < context_end(layout); i++)
         decoder->contexts[i] = decoder->tables.initial[decoder->parameter[i]];
 }
 
@@ -342,39 +316,20 @@ static int64_t decode_iae(arithmetic_decoder *d, int n)
     return n > 0 && number >> (n - 1) ? number - ((int64_t)1 << n) : number;
 }
 
-/* The parameter set of one context, and the context made from it. */
-static void decode_parameter(nnr_decoder *decoder, int ctx, int is_coded)
-{
-    unsigned set = 0;
-    if (is_coded && decode_bin(decoder, CTX_SHIFT))
-        set = 1 + (unsigned)decode_uae(&decoder->arithmetic, 3);
-    decoder->parameter[ctx] = (uint8_t)set;
-    decoder->contexts[ctx] = decoder->tables.initial[set];
-}
-
+/* shift_parameter_ids: the parameter set of each context, and the context made from it. */
 static void decode_context_parameters(nnr_decoder *decoder, const tensor_layout *layout)
 {
-    const int tca = layout->tca, history = layout->hist_flag;
-    const int bounded = layout->bounded, one_sided = layout->one_sided;
-    const int64_t most = layout->limit[0] > layout->limit[1] ? layout->limit[0] : layout->limit[1];
-    const int coded = !(bounded && most == 0);
-    const int n = layout->unary_length;
-    int k;
-
-    for (k = 0; k < (layout->dq ? 24 : 3); k++)
-        decode_parameter(decoder, CTX_SIG + k, coded);
-    for (k = 0; tca && k < (layout->dq ? 16 : 2); k++)
-        decode_parameter(decoder, CTX_SIG_BASE + k, coded);
-    for (k = 0; history && k < (layout->dq ? 8 : 1); k++)
-        decode_parameter(decoder, CTX_SIG_HISTORY + k, coded);
-    for (k = 0; k < (tca ? 5 : 3); k++)
-        decode_parameter(decoder, CTX_SIGN + k, coded && !one_sided);
-    for (k = 0; k < 2 * n; k++)
-        decode_parameter(decoder, CTX_GREATER + k, !bounded || k < 2 * most);
-    for (k = 0; tca && k < 2 * n; k++)
-        decode_parameter(decoder, CTX_GREATER + 2 * n + k, !bounded || k < 2 * (most - 1));
-    for (k = 0; k < layout->escape_count; k++)
-        decode_parameter(decoder, CTX_ESCAPE + k, !bounded || n - 2 + ((int64_t)2 << k) < most);
+    parameter_slot slots[CTX_COUNT];
+    const int count = nnr_parameter_slots(layout, slots);
+    int i;
+    for (i = 0; i < count; i++) {
+        const int ctx = slots[i].ctx;
+        unsigned set = 0;
+        if (slots[i].is_coded && decode_bin(decoder, CTX_SHIFT))
+            set = 1 + (unsigned)decode_uae(&decoder->arithmetic, 3);
+        decoder->parameter[ctx] = (uint8_t)set;
+        decoder->contexts[ctx] = decoder->tables.initial[set];
+    }
 }
 
 static void decode_skip_list(nnr_decoder *decoder, const tensor_layout *layout)
@@ -396,70 +351,13 @@ static void decode_skip_list(nnr_decoder *decoder, const tensor_layout *layout)
 
 /* ---- tensors and units --------------------------------------------------------------------------------- */
 
-static void *pointer(int64_t address)
-{
-    return (void *)(uintptr_t)address;
-}
-
-static int tensor_is_sound(const nnr_unit *unit, const nnr_tensor *tensor)
-{
-    const int64_t most = (int64_t)1 << 40;
-    int64_t count;
-    if (tensor->rows < 0 || tensor->cols < 0 || tensor->rows > most || tensor->cols > most ||
-        (tensor->cols > 0 && tensor->rows > most / tensor->cols))
-        return 0;
-    count = tensor->rows * tensor->cols;
-    return (count == 0 || tensor->levels) && tensor->cabac_unary_length >= 1 &&
-           tensor->cabac_unary_length <= MAX_UNARY_LENGTH && tensor->scan_order >= 0 &&
-           tensor->scan_order <= 4 && tensor->codebook_size >= 0 &&
-           tensor->codebook_size <= (int64_t)1 << 31 && tensor->codebook_zero_offset >= 0 &&
-           (tensor->codebook_size == 0 || tensor->codebook_zero_offset < tensor->codebook_size) &&
-           tensor->qp_density >= 0 && tensor->qp_density <= 7 && tensor->base_qp >= -65536 &&
-           tensor->base_qp <= 65536 &&
-           (count == 0 || tensor->base || !unit->temporal_context_modeling_flag);
-}
-
-static int unit_is_sound(const nnr_unit *unit, int64_t tensor_count)
-{
-    return unit->payload_size >= 0 && unit->payload_size <= (int64_t)1 << 48 &&
-           (unit->payload_size == 0 || unit->payload) && unit->first_tensor >= 0 &&
-           unit->tensor_count >= 0 && unit->first_tensor <= tensor_count &&
-           unit->tensor_count <= tensor_count - unit->first_tensor &&
-           (unit->profile == 0 || unit->profile == 1) &&
-           (unit->escape_context_count == 31 || unit->escape_context_count == MAX_ESCAPE);
-}
-
-static tensor_layout layout_of(const nnr_unit *unit, const nnr_tensor *tensor)
-{
-    tensor_layout layout;
-    layout.rows = tensor->rows;
-    layout.cols = tensor->cols;
-    layout.side = block_side(tensor->scan_order, tensor->rows, tensor->cols);
-    layout.unary_length = (int)tensor->cabac_unary_length;
-    layout.escape_count = (int)unit->escape_context_count;
-    layout.legacy = unit->escape_context_count == MAX_ESCAPE;
-    layout.dq = unit->dq_flag != 0 && tensor->has_qp;
-    layout.bounded = unit->profile == 1 && tensor->codebook_size > 0;
-    layout.limit[0] = layout.bounded ? tensor->codebook_size - 1 - tensor->codebook_zero_offset : INT64_MAX;
-    layout.limit[1] = layout.bounded ? tensor->codebook_zero_offset : INT64_MAX;
-    layout.one_sided = layout.limit[0] == 0 || layout.limit[1] == 0;
-    layout.tca = unit->profile == 1 && unit->temporal_context_modeling_flag;
-    layout.base = layout.tca ? pointer(tensor->base) : NULL;
-    layout.history = NULL;
-    layout.hist_flag = 0;
-    layout.skip = NULL;
-    layout.levels = pointer(tensor->levels);
-    layout.dequantize = tensor->dequantize != 0;
-    layout.step = 0.0f;
-    return layout;
-}
-
 /* A tensor of a payload: qp_value, then quant_tensor. */
 static void decode_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor)
 {
     arithmetic_decoder *d = &decoder->arithmetic;
-    tensor_layout layout = layout_of(unit, tensor);
+    tensor_layout layout;
 
+    nnr_layout_of(&layout, unit, tensor);
     tensor->bits_begin = bit_position(d);
     tensor->qp = tensor->base_qp;
     if (tensor->has_qp)
@@ -469,9 +367,8 @@ static void decode_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor
     decoder->contexts[CTX_SHIFT] = decoder->contexts[CTX_SKIP] = decoder->tables.initial[0];
     decoder->parameter[CTX_SHIFT] = decoder->parameter[CTX_SKIP] = 0;
     tensor->hist_flag = tensor->row_skip_flag = 0;
-    if (unit->profile == 1 && layout.cols > 1 && layout.rows > 1 &&
-        !(layout.bounded && tensor->codebook_size == 1)) {
-        if (unit->parent_node_id_present_flag)
+    if (nnr_has_tool_flags(&layout)) {
+        if (layout.parent)
             tensor->hist_flag = (int64_t)decode_uae(d, 1);
         tensor->row_skip_flag = (int64_t)decode_uae(d, 1);
         if (tensor->row_skip_flag) {
@@ -480,12 +377,12 @@ static void decode_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor
                 return;
             layout.skip = decoder->skip;
             if (tensor->skip_list)
-                memcpy(pointer(tensor->skip_list), layout.skip, (size_t)layout.rows);
+                memcpy(pointer_of(tensor->skip_list), layout.skip, (size_t)layout.rows);
         }
     }
     layout.hist_flag = tensor->hist_flag != 0;
     if (layout.hist_flag)
-        layout.history = pointer(tensor->history);
+        layout.history = pointer_of(tensor->history);
     decode_context_parameters(decoder, &layout);
     tensor->bits_samples = bit_position(d);
 
@@ -495,7 +392,7 @@ static void decode_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor
     if (layout.rows == 0 || layout.cols == 0)
         return;
     if (layout.side > 0)
-        decode_blocks(decoder, &layout, pointer(tensor->entry_list));
+        decode_blocks(decoder, &layout, pointer_of(tensor->entry_list));
     else
         decode_row_major(decoder, &layout);
 }
@@ -535,7 +432,7 @@ static void finish_payload(nnr_decoder *decoder)
 static void clear_levels(const nnr_tensor *tensor)
 {
     if (tensor->rows * tensor->cols > 0)
-        memset(pointer(tensor->levels), 0, (size_t)(tensor->rows * tensor->cols) * sizeof(int32_t));
+        memset(pointer_of(tensor->levels), 0, (size_t)(tensor->rows * tensor->cols) * sizeof(int32_t));
 }
 
 static void decode_unit(nnr_decoder *decoder, nnr_unit *unit, nnr_tensor *tensors)
@@ -543,14 +440,14 @@ static void decode_unit(nnr_decoder *decoder, nnr_unit *unit, nnr_tensor *tensor
     int64_t t;
 
     for (t = 0; t < unit->tensor_count; t++) {
-        if (!tensor_is_sound(unit, &tensors[t])) { /* sizes cannot be trusted: nothing is written */
+        if (!nnr_tensor_is_sound(unit, &tensors[t])) { /* sizes cannot be trusted: nothing is written */
             unit->status = NNR_ERR_ARGUMENT;
             unit->bits_consumed = 0;
             unit->failed_tensor = t;
             return;
         }
     }
-    start_payload(decoder, pointer(unit->payload), unit->payload_size);
+    start_payload(decoder, pointer_of(unit->payload), unit->payload_size);
     for (t = 0; t < unit->tensor_count && decoder->status == NNR_OK; t++) {
         decode_tensor(decoder, unit, &tensors[t]);
         if (decoder->status != NNR_OK)
@@ -573,7 +470,7 @@ int nnr_decode_units(nnr_decoder *decoder, nnr_unit *units, int64_t unit_count, 
         (tensor_count > 0 && !tensors))
         return NNR_ERR_ARGUMENT;
     for (u = 0; u < unit_count; u++) {
-        if (unit_is_sound(&units[u], tensor_count)) {
+        if (nnr_unit_is_sound(&units[u], tensor_count)) {
             decode_unit(decoder, &units[u], tensors + units[u].first_tensor);
         } else {
             units[u].status = NNR_ERR_ARGUMENT;
@@ -661,7 +558,7 @@ int nnr_decoder_read_iae(nnr_decoder *decoder, int64_t bits, int64_t *number)
 
 int nnr_decoder_read_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor)
 {
-    if (!decoder || !unit || !tensor || !unit_is_sound(unit, INT64_MAX) || !tensor_is_sound(unit, tensor))
+    if (!decoder || !unit || !tensor || !nnr_unit_is_sound(unit, INT64_MAX) || !nnr_tensor_is_sound(unit, tensor))
         return NNR_ERR_ARGUMENT;
     decode_tensor(decoder, unit, tensor);
     if (decoder->status != NNR_OK)

@@ -187,8 +187,8 @@ def decode_units(units: Int64Array, tensors: Int64Array) -> None:
 
     units: int64[n][len(Unit)], tensors: int64[m][len(Tensor)]; the columns that are results are overwritten.
     Levels are int32 in matrix order, doubled integers (decoding 8) under dependent quantization, or float32
-    values in the same memory where DEQUANTIZE is 1. Where a unit fails, the failing tensor and those behind it
-    are all zero. Never raises for what a bitstream contains: see the column STATUS and `unit_error`.
+    values in the same memory where DEQUANTIZE is 1. Where a unit fails, the failing tensor and those behind
+    it are all zero. Never raises for what a bitstream contains: see the column STATUS and `unit_error`.
     """
     _checked(units, len(Unit))
     _checked(tensors, len(Tensor))
