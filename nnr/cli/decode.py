@@ -90,5 +90,5 @@ def _read_out_of_band(name: str) -> Mapping[str, Any]:
             raise CommandError(f"{name}: not JSON: {error.__cause__}") from error
         raise
     if not isinstance(table, dict) or not all(isinstance(entry, dict) for entry in table.values()):
-        raise CommandError(f'{name}: must be an object of objects: {{"tensor id": {{"tensor_dimensions": ...}}}}')
+        raise CommandError(f'{name}: must be an object of objects, {{"tensor id": {{"name": value}}}}')
     return table

@@ -1,0 +1,119 @@
+"""NNCodec 2.1.3 as the peer: started once in an environment of its own, asked many times.
+
+`make interop` builds the environment in `.venv-peer`; the variable NNR_PEER_PYTHON names another one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Peer", "PeerError", "PeerResult", "find_peer"]
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class PeerError(Exception):
+    """The peer refused a job, or died on it."""
+
+
+@dataclass
+class PeerResult:
+    """One answer: the bitstream or the tensors, and the CPU time of the peer's call in seconds."""
+
+    cpu_seconds: float
+    data: bytes = b""
+    tensors: dict[str, np.ndarray] | None = None
+
+
+def find_peer() -> Path | None:
+    """The Python of an environment with NNCodec, or None where there is none."""
+    named = os.environ.get("NNR_PEER_PYTHON")
+    candidates = [Path(named)] if named else [_ROOT / ".venv-peer" / "bin" / "python"]
+    return next((path for path in candidates if path.exists()), None)
+
+
+class Peer:
+    """A running peer; use it as a context manager.
+
+    Args:
+        python: the Python of an environment with NNCodec.
+    """
+
+    def __init__(self, python: Path) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="nnr-peer-")
+        script = Path(__file__).with_name("peer_side.py")
+        self._process = subprocess.Popen(
+            [str(python), "-W", "ignore", str(script)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=self._folder.name,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process and remove its files."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+    def encode(self, tensors: Mapping[str, np.ndarray], *, profile: int = 1, **args: Any) -> PeerResult:
+        """Encode float32 and int32 arrays; `args` are keywords of the peer's `compress`.
+
+        Raises:
+            PeerError: the peer refuses.
+        """
+        source, target = self._path("in.npz"), self._path("out.nnr")
+        np.savez(source, **{f"t{k}": array for k, array in enumerate(tensors.values())})
+        job = {"tensors": str(source), "names": list(tensors), "output": str(target), "profile": profile}
+        answer = self._ask({"do": "encode", **job, "args": args})
+        return PeerResult(answer["cpu_seconds"], data=target.read_bytes())
+
+    def decode(self, data: bytes) -> PeerResult:
+        """Decode a bitstream.
+
+        Raises:
+            PeerError: the peer refuses, or dies.
+        """
+        source, target = self._path("in.nnr"), self._path("out.npz")
+        source.write_bytes(data)
+        answer = self._ask({"do": "decode", "input": str(source), "output": str(target)})
+        with np.load(target) as archive:
+            tensors = {name: archive[f"t{k}"] for k, name in enumerate(answer["names"])}
+        return PeerResult(answer["cpu_seconds"], tensors=tensors)
+
+    def _path(self, name: str) -> Path:
+        return Path(self._folder.name) / name
+
+    def _ask(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise PeerError(f"the peer died with status {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise PeerError(answer["error"])
+        return answer

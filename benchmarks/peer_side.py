@@ -1,0 +1,117 @@
+"""The peer's half of the comparisons: run by the Python of an environment with NNCodec, never by ours.
+
+Reads one job a line as JSON from standard input and answers each with one line of JSON. Only the peer's
+public functions are called; for profile 0, which they do not offer, the functions they consist of. NNCodec
+imports its frameworks when it is loaded; empty modules stand in for them.
+
+    {"do": "encode", "tensors": NPZ, "names": [...], "output": FILE, "profile": 0 | 1, "args": {...}}
+    {"do": "decode", "input": FILE, "output": NPZ}
+
+NPZ files hold the arrays under t0, t1, ... in the order of `names`. Answers: {"cpu_seconds": ...}, after
+decoding with `names`, or {"error": ...}.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import time
+import types
+
+import numpy as np
+
+
+def stand_in(name, **attributes):
+    module = types.ModuleType(name)
+    module.__path__ = []
+    vars(module).update(attributes)
+    sys.modules[name] = module
+
+
+stand_in("nncodec.framework")
+stand_in("nncodec.framework.pytorch_model", is_pyt_model=lambda *args: False)
+stand_in("nncodec.framework.tensorflow_model", is_tef_model=lambda *args: False)
+stand_in("nncodec.framework.use_case_init", use_cases={})
+
+import nncodec.nnc as nnc  # noqa: E402
+from nncodec.nnc_core import approximator, coder, nnr_model  # noqa: E402
+
+
+def encode_profile0(
+    tensors,
+    qp=-38,
+    qp_density=2,
+    nonweight_qp=-75,
+    use_dq=True,
+    codebook_mode=0,
+    scan_order=0,
+    lambda_scale=0,
+    param_opt=True,
+    cabac_unary_length_minus1=10,
+):
+    """What `nnc.compress` does, for the first edition."""
+    model = nnr_model.NNRModel(tensors)
+    data = approximator.init_approx_data(
+        tensors, model.model_info, qp_density=qp_density, scan_order=scan_order
+    )
+    method = "codebook" if codebook_mode else "uniform"
+    info = approximator.ApproxInfo(
+        data, model.model_info, method, codebook_mode, qp, False, not use_dq, cabac_unary_length_minus1,
+        lambda_scale, nonweight_qp=nonweight_qp,
+    ).approx_info  # fmt: skip
+    header = {
+        "cabac_unary_length_minus1": cabac_unary_length_minus1,
+        "param_opt_flag": param_opt,
+        "partial_data_counter": 0,
+        "general_profile_idc": 0,
+        "mps_parent_signalling_enabled_flag": 0,
+        "parent_node_id_present_flag": 0,
+        "node_id_present_flag": 0,
+    }
+    approximated = approximator.approx(info, model.model_info, data, header)
+    return coder.encode(enc_info=header, model_info=model.model_info, approx_data=approximated)[0]
+
+
+def encode(job):
+    with np.load(job["tensors"]) as archive:
+        tensors = {name: archive[f"t{k}"] for k, name in enumerate(job["names"])}
+    started = time.process_time()
+    if job["profile"] == 0:
+        data = encode_profile0(tensors, **job["args"])
+    else:
+        data = nnc.compress(tensors, bitstream_path=None, return_bitstream=True, verbose=False, **job["args"])
+    seconds = time.process_time() - started
+    with open(job["output"], "wb") as file:
+        file.write(data)
+    return {"cpu_seconds": seconds}
+
+
+def decode(job):
+    with open(job["input"], "rb") as file:
+        data = bytearray(file.read())
+    started = time.process_time()
+    tensors = nnc.decompress(data, verbose=False)
+    seconds = time.process_time() - started
+    np.savez(job["output"], **{f"t{k}": array for k, array in enumerate(tensors.values())})
+    return {"cpu_seconds": seconds, "names": list(tensors)}
+
+
+def main():
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the peer prints, from Python and from C++
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    for line in sys.stdin:
+        job = json.loads(line)
+        try:
+            answer = {"encode": encode, "decode": decode}[job["do"]](job)
+        except BaseException as error:  # it ends the interpreter on bad arguments
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            answer = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main()
