@@ -22,10 +22,11 @@ from ..errors import ConformanceError
 from ..limits import Limits
 from ..metadata import Metadata, TensorRecord
 from ..syntax.stream import NnrUnit
-from .decode import Form, OutOfBand, Stream, read_stream, stream_bytes
+from .decode import Form, OutOfBand
 from .payload import Backend, decode_payloads
 from .plan import TensorPlan, UnitPlan
 from .reconstruct import apply_format, original_names, restore_one
+from .stream import Stream, read_stream, stream_bytes
 
 __all__ = ["File", "open_file"]
 

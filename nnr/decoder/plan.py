@@ -86,6 +86,8 @@ class UnitPlan:
         element_ids: ids in the order of the header, which is the order tensors are given out.
         qp_density, base_qp: from the layer parameter set in force, else the model parameter set.
         data_format: the format asked for by the stream, or None (decoding 10.6).
+        predictive: the difference is one to the previous update (decoding 11.4).
+        payload: coded bytes, of all parts of the unit.
     """
 
     unit: NnrUnit
@@ -102,10 +104,8 @@ class UnitPlan:
     data_format: DataFormat | None
     tensor_dimensions: tuple[int, ...] = ()
     compressed_parameter_types: Cpt = field(default=Cpt(0))
-
-    @property
-    def payload(self) -> memoryview:
-        return self.unit.payload_bytes
+    predictive: bool = False
+    payload: memoryview = field(default=memoryview(b""))
 
     @property
     def elements(self) -> int:
@@ -188,6 +188,8 @@ def plan_unit(unit: NnrUnit) -> UnitPlan:
         ),
         tensor_dimensions=dims,
         compressed_parameter_types=types,
+        predictive=bool(unit.mps is not None and unit.mps.get("nnr_pre_flag")),
+        payload=unit.payload_bytes,
     )
     if payload_type == PayloadType.NNR_PT_BLOCK:
         ids, payload_order = block_roles(types)
@@ -227,15 +229,12 @@ def _codebooks(h: Values) -> dict[Role, Codebook]:
 
 def _quantization_base(unit: NnrUnit, payload_type: PayloadType) -> tuple[int, int]:
     """(semantics 2) QpDensity and base QP in force."""
-    if unit.lps is not None and unit.lps.get("lps_qp_density") is not None:
-        return unit.lps.lps_qp_density, unit.lps.lps_quantization_parameter
-    if unit.mps is not None and unit.mps.get("mps_qp_density") is not None:
-        return unit.mps.mps_qp_density, unit.mps.mps_quantization_parameter
+    if unit.quantization is not None:
+        return unit.quantization
     if payload_type in (PayloadType.NNR_PT_FLOAT, PayloadType.NNR_PT_BLOCK):
         raise ConformanceError(
-            "a quantized unit needs a QpDensity and a base QP, but no parameter set in force "
-            "has a quantization "
-            "method",
+            "a quantized unit needs a QpDensity and a base QP, but no parameter set in force has a "
+            "quantization method",
             clause="semantics 2",
         )
     return 0, 0

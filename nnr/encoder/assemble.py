@@ -15,6 +15,7 @@ import numpy as np
 from .. import core
 from ..decoder.plan import matrix_shape
 from ..syntax.constants import PayloadType, QuantizationMethodFlags
+from ..syntax.data_unit import entry_point_elements
 from .config import EncoderConfig
 from .tools import QuantizedTensor
 
@@ -97,7 +98,6 @@ def data_unit_header(
         "tensor_dimensions_flag": 1,
         "cabac_unary_length_flag": 1,
         "compressed_parameter_types": 0,
-        "count_tensor_dimensions": len(shape),
         "tensor_dimensions": list(shape),
         "cabac_unary_length_minus1": cabac_unary_length - 1,
     }
@@ -112,10 +112,8 @@ def data_unit_header(
             header["first_tensor_dimension_shift"] = 0
         header["scan_order"] = scan_order
         if scan_order:
-            header["cabac_offset_list"] = [offset for _, offset, _ in entry_points]
-            if dq_flag:
-                header["dq_state_list"] = [state for _, _, state in entry_points]
-            header["bit_offset_list"] = [bits for bits, _, _ in entry_points]
+            bits, offsets, states = zip(*entry_points, strict=True) if entry_points else ((), (), ())
+            header |= entry_point_elements(bits, offsets, states if dq_flag else None)
     return header
 
 

@@ -1,0 +1,188 @@
+"""A stream on its way to the decoder: units parsed, checksums compared, limits checked, units planned.
+
+Nothing here touches the content of a payload. In: bytes, or a path. Out: a `Stream`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import BitstreamError, ConformanceError, TruncatedError
+from ..limits import Limits
+from ..metadata import Metadata, is_metadata
+from ..metadata import parse as parse_metadata
+from ..syntax.constants import NnrUnitType
+from ..syntax.stream import NnrUnit, StreamContext, read_units
+from .clauses import clause
+from .plan import UnitPlan, plan_unit
+from .reconstruct import restored_bytes
+
+__all__ = ["Source", "Stream", "located", "read_stream", "stream_bytes"]
+
+Source = bytes | bytearray | memoryview | str | os.PathLike[str]
+
+
+@dataclass
+class Stream:
+    """One parsed stream.
+
+    Attributes:
+        units: all units in order.
+        plans: plans of the data units.
+        metadata: content of the metadata unit of the last network, or None.
+        crcs: announced CRC-32 by unit index.
+    """
+
+    units: list[NnrUnit]
+    plans: list[UnitPlan]
+    metadata: Metadata | None
+    crcs: dict[int, int]
+
+    @property
+    def complete(self) -> bool:
+        """(spec README 3) The stream is a complete model, not an update: it does not signal parents."""
+        return not any(
+            unit.mps is not None and unit.mps.mps_parent_signalling_enabled_flag for unit in self.units
+        )
+
+
+def stream_bytes(data: Source) -> memoryview:
+    """The bytes of a stream given as bytes or as the path of a file.
+
+    Raises:
+        TypeError: neither.
+        OSError: the file cannot be read.
+    """
+    if isinstance(data, str | os.PathLike):
+        with open(data, "rb") as file:
+            return memoryview(file.read())
+    try:
+        return memoryview(data).cast("B")
+    except TypeError:
+        raise TypeError(f"data must be bytes-like or a path, not {type(data).__name__}") from None
+
+
+def read_stream(
+    data: memoryview,
+    limits: Limits,
+    out_of_band: Callable[[str], Mapping[str, Any] | None],
+    *,
+    check: bool = True,
+) -> Stream:
+    """Parse all headers and check the limits; payloads are touched only to compare checksums.
+
+    Args:
+        check: compare the checksums of all units now.
+
+    Raises:
+        BitstreamError: see the subclasses.
+    """
+    context = StreamContext(out_of_band=out_of_band, limits=limits)
+    units = list(read_units(data, context))
+    metadata, crcs = _metadata(data, units, check)
+    plans = _plans([unit for unit in units if unit.unit_type == NnrUnitType.NNR_NDU], limits)
+    output = max(sum(4 * plan.elements for plan in plans), restored_bytes(plans, metadata))
+    limits.check(
+        "max_output_bytes",
+        output,
+        "size of the decoded tensors in bytes",
+        allowed=limits.output_bytes(len(data)),
+    )
+    return Stream(units, plans, metadata, crcs)
+
+
+def _metadata(data: memoryview, units: list[NnrUnit], check: bool) -> tuple[Metadata | None, dict[int, int]]:
+    """Metadata of the last network and the checksums of all units that have one, compared if `check`."""
+    starts = [k for k, unit in enumerate(units) if unit.unit_type == NnrUnitType.NNR_STR] or [0]
+    found: Metadata | None = None
+    crcs: dict[int, int] = {}
+    for first, end in zip(starts, [*starts[1:], len(units)], strict=True):
+        found = None
+        for k in range(first, end):
+            unit = units[k]
+            if unit.unit_type != NnrUnitType.NNR_TPL or unit.payload is None:
+                continue
+            content = unit.payload.get("topology_data")
+            if content is None or not is_metadata(unit.header.unit_header.topology_storage_format, content):
+                continue
+            try:
+                found = parse_metadata(content)
+                _check_announced(data, units, found, first, k, end, check)
+            except BitstreamError as error:
+                at = error.unit_index if error.unit_index is not None and error.unit_index < len(units) else k
+                raise located(error, units[at]) from None
+            crcs.update(zip(range(k + 1, end), found.unit_crcs, strict=True))
+            break
+    return found, crcs
+
+
+def _check_announced(
+    data: memoryview, units: list[NnrUnit], metadata: Metadata, first: int, own: int, end: int, check: bool
+) -> None:
+    """Units and checksums around the metadata unit `own` of the network `first`..`end`."""
+    if own - first != metadata.units_before:
+        raise ConformanceError(
+            f"{metadata.units_before} units are announced before the metadata unit, {own - first} are there",
+            clause="docs/metadata.md",
+        )
+    metadata.verify_before(bytes(data[units[first].byte_offset : units[own].byte_offset]))
+    after = units[own + 1 : end]
+    if check:
+        metadata.verify_units([data[u.byte_offset : u.byte_offset + u.size] for u in after], own + 1)
+    metadata.verify_count(len(after), own + 1)
+
+
+def _plans(units: list[NnrUnit], limits: Limits) -> list[UnitPlan]:
+    """Plans of the data units, the parts of divided ones put together (semantics 1)."""
+    plans: list[UnitPlan] = []
+    parts: list[NnrUnit] = []
+    for unit in units:
+        try:
+            counter = unit.header.partial_data_counter
+            if counter or parts:
+                _check_part(unit, parts, counter)
+                parts.append(unit)
+                if counter > 1:
+                    continue
+            plan = plan_unit(parts[0] if parts else unit)
+            if parts:
+                plan.payload = memoryview(b"".join(part.payload_bytes for part in parts))
+                parts = []
+            for tensor in plan.tensors:
+                limits.check(
+                    "max_tensor_elements", tensor.elements, f"number of elements of tensor {tensor.name!r}"
+                )
+        except BitstreamError as error:
+            raise located(error, unit) from None
+        plans.append(plan)
+    if parts:
+        missing = parts[-1].header.partial_data_counter - 1
+        raise located(
+            TruncatedError(f"the last {missing} parts of the unit are missing", clause="semantics 1"),
+            parts[-1],
+        )
+    return plans
+
+
+@clause("semantics 1")
+def _check_part(unit: NnrUnit, parts: list[NnrUnit], counter: int) -> None:
+    """(semantics 1) partial_data_counter counts down to 1, for one element at a time; unconfirmed."""
+    if not parts:
+        return
+    first = parts[0].header.unit_header
+    expected = parts[-1].header.partial_data_counter - 1
+    if unit.header.unit_header.element_ids != first.element_ids or counter != expected:
+        raise ConformanceError(
+            f"partial_data_counter is {counter} for {unit.name}, after the part {expected + 1} "
+            f"of {parts[0].name}: "
+            f"the part {expected} of it must follow",
+            clause="semantics 1",
+        )
+
+
+def located(error: BitstreamError, unit: NnrUnit) -> BitstreamError:
+    """`error` with its place: a unit."""
+    return error.locate(unit_index=unit.index, byte_offset=unit.byte_offset, unit=unit.name)
