@@ -136,7 +136,7 @@ class BitReader:
         first = self.pos >> 3
         skip = self.pos & 7
         self.pos += nbits
-        held = Bits(bytes=bytes(self.data[first : (self.pos + 7) >> 3]))
+        held = Bits(bytes(self.data[first : (self.pos + 7) >> 3]))
         return str(held[skip : skip + nbits].bin)
 
 
@@ -182,9 +182,9 @@ class BitWriter:
         """Append a string of 0 and 1."""
         if not bits:
             return
-        from bitstring import BitArray
+        from bitstring import Bits
 
-        held = BitArray(bin=bits)
+        held = Bits(f"0b{bits}")
         first = min(-self.pos % 8, len(held))
         self.write(first, held[:first].uint if first else 0)
         whole = (len(held) - first) & ~7

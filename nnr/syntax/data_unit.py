@@ -187,7 +187,7 @@ def _element_ids(s: Syntax, v: Values, ctx: StreamContext) -> list[str]:
 def _supply(s: Syntax, v: Values, supplied: Mapping[str, Any]) -> None:
     """(semantics 7) Parameters that are not in the unit, from out of band or inferred."""
     if v.input_parameters_present_flag == 0:
-        s.supply("compressed_parameter_types", supplied.get("compressed_parameter_types", 0))
+        s.supply("compressed_parameter_types", supplied.get("compressed_parameter_types"), 0)
         if v.compressed_parameter_types & _DC:
             s.supply("decomposition_rank", supplied.get("decomposition_rank"))
             s.supply("g_number_of_rows", supplied.get("g_number_of_rows"))
@@ -208,7 +208,8 @@ def _supply(s: Syntax, v: Values, supplied: Mapping[str, Any]) -> None:
     if v.cabac_unary_length_flag == 0:
         s.supply(
             "cabac_unary_length_minus1",
-            supplied.get("cabac_unary_length_minus1", DEFAULT_UNARY_LENGTH_MINUS1),
+            supplied.get("cabac_unary_length_minus1"),
+            DEFAULT_UNARY_LENGTH_MINUS1,
         )
 
 

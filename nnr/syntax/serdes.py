@@ -32,7 +32,7 @@ from ..errors import BitstreamError, ConformanceError, LimitError, SyntaxValueEr
 from ..limits import Limits
 from .bits import MAX_CODE, BitReader, BitWriter, Buffer
 
-__all__ = ["TABLES", "Reader", "Syntax", "Table", "Values", "Writer", "syntax_table"]
+__all__ = ["TABLES", "Reader", "Syntax", "Table", "Values", "Writer", "derive", "syntax_table", "violation"]
 
 Table = Callable[..., None]
 TABLES: dict[str, Table] = {}
@@ -132,6 +132,30 @@ def _span(low: int, high: int) -> str:
     return f"{low}..{high}" if low != high else f"only {low}"
 
 
+def violation(found: str, allowed: str, **place: Any) -> ConformanceError:
+    """A ConformanceError that also has what was found and what is allowed apart, as `found` and `allowed`."""
+    error = ConformanceError(f"{found}; allowed: {allowed}", **place)
+    error.found = found  # type: ignore[attr-defined]
+    error.allowed = allowed  # type: ignore[attr-defined]
+    return error
+
+
+def derive(given: Mapping[str, Any], index: tuple[int, ...], options: Mapping[str, Any]) -> int | None:
+    """The value that writing derives for an element from the values given, None where it derives none."""
+    if options.get("fixed") is not None:
+        return int(options["fixed"])
+    if options.get("derived") is not None:
+        return int(options["derived"](given, index))
+    names = options.get("counts") or ()
+    for name in (names,) if isinstance(names, str) else names:
+        held: Any = given.get(name)
+        for i in index:
+            held = held[i] if isinstance(held, Sequence) and i < len(held) else None
+        if held is not None:
+            return max(len(held) + int(options.get("plus", 0)), 0)
+    return None
+
+
 class Syntax:
     """What every reading offers to the syntax tables; the methods of elements are in the subclasses.
 
@@ -206,8 +230,11 @@ class Syntax:
         """The element is not present and its value is inferred to be `value`."""
         raise NotImplementedError
 
-    def supply(self, name: str, value: Any) -> None:
-        """As `infer`, from out of band; `value` is None while it is not known."""
+    def supply(self, name: str, value: Any, default: Any = None) -> None:
+        """The element is not present; out of band it is `value`, or None where nothing is known of it.
+
+        Without a value it is inferred to be `default`; without that it stays absent.
+        """
         raise NotImplementedError
 
     def let(self, name: str, value: Any) -> None:
@@ -251,11 +278,7 @@ def _range_error(
 
 
 class Reader(Syntax, BitReader):
-    """Parses: each call reads an element and stores it as ``v.<name>``.
-
-    Attributes:
-        problems: None to raise the first violation; a list to collect violations and go on where possible.
-    """
+    """Parses: each call reads an element and stores it as ``v.<name>``; the first violation is raised."""
 
     def __init__(
         self,
@@ -264,11 +287,9 @@ class Reader(Syntax, BitReader):
         end: int | None = None,
         *,
         limits: Limits | None = None,
-        problems: list[BitstreamError] | None = None,
     ) -> None:
         BitReader.__init__(self, data, start, end)
         self.limits = Limits() if limits is None else limits
-        self.problems = problems
         self.values = Values()
 
     # -- elements. The four that headers are made of are spelt out, for speed.
@@ -505,29 +526,32 @@ class Reader(Syntax, BitReader):
     def infer(self, name: str, value: Any) -> None:
         self.values.__dict__[name] = value
 
-    def supply(self, name: str, value: Any) -> None:
+    def supply(self, name: str, value: Any, default: Any = None) -> None:
+        if value is None:
+            value = default
         if value is not None:
             self.values.__dict__[name] = value
 
     def let(self, name: str, value: Any) -> None:
         self.values.__dict__[name] = value
 
-    # -- trying one layout after another
+    # -- units, and trying one layout after another
 
-    def mark(self) -> tuple[int, int]:
+    def begin_unit(self, unit: Any) -> None:
+        """A unit is about to be read."""
+
+    def mark(self) -> Any:
         """The present position, to come back to with `rewind`."""
-        return self.pos, len(self.problems or ())
+        return self.pos
 
-    def rewind(self, mark: tuple[int, int]) -> None:
-        """Go back to `mark`; what was collected since then is forgotten."""
-        self.pos = mark[0]
+    def rewind(self, mark: Any) -> None:
+        """Go back to `mark`."""
+        self.pos = mark
         self._word_end = -1  # the window may begin behind the position now
-        if self.problems is not None:
-            del self.problems[mark[1] :]
 
-    def sound_since(self, mark: tuple[int, int]) -> bool:
-        """Whether no violation was collected since `mark`."""
-        return len(self.problems or ()) == mark[1]
+    def sound_since(self, mark: Any) -> bool:
+        """Whether nothing was wrong since `mark`; here the first violation is raised."""
+        return True
 
     # -- policy
 
@@ -536,15 +560,8 @@ class Reader(Syntax, BitReader):
             self._refuse(found, allowed, clause)
 
     def _refuse(self, found: str, allowed: str, clause: str | None = None, path: str | None = None) -> None:
-        """Raise or collect a violation at the present position."""
-        error = ConformanceError(
-            f"{found}; allowed: {allowed}", bit_offset=self.pos, path=path, clause=clause
-        )
-        error.found = found  # type: ignore[attr-defined]
-        error.allowed = allowed  # type: ignore[attr-defined]
-        if self.problems is None:
-            raise error
-        self.problems.append(error)
+        """Raise a violation at the present position."""
+        raise violation(found, allowed, bit_offset=self.pos, path=path, clause=clause)
 
     def unknown(self, name: str, remedy: str) -> NoReturn:
         from ..errors import UnsupportedError
@@ -560,6 +577,10 @@ class Reader(Syntax, BitReader):
             error.bit_offset = self.pos
             error.byte_offset = self.pos >> 3
             raise
+
+
+class StopWriting(Exception):
+    """A `Writer` has come to `stop_after`: what follows was never parsed and is bits."""
 
 
 class Writer(Syntax):
@@ -580,11 +601,18 @@ class Writer(Syntax):
         self._path: list[str] = []
         self._seen: set[str] = set()
         self._alignments = 0
+        self._coded = 0
+        self.stop_after: int | None = None
 
     def refuse(self, name: str, reason: str, index: tuple[int, ...] = ()) -> NoReturn:
         """Raise SyntaxValueError for the element `name`."""
         label = name + "".join(f"[{i}]" for i in index)
         raise SyntaxValueError(f"{'.'.join([*self._path, label])}: {reason}")
+
+    def _count_element(self) -> None:
+        if self._coded == self.stop_after:
+            raise StopWriting
+        self._coded += 1
 
     def _take(self, name: str, index: tuple[int, ...], options: Mapping[str, Any]) -> Any:
         value: Any = self.given.get(name)
@@ -597,27 +625,10 @@ class Writer(Syntax):
                 value = value[i]
         if value is not None:
             return value
-        if "fixed" in options:
-            return options["fixed"]
-        derived = options.get("derived")
-        if derived is not None:
-            value = derived(self.given, index)
-        elif options.get("counts"):
-            value = self._count(options["counts"], index)
-            if value is not None:
-                value = max(value + options.get("plus", 0), 0)
+        value = derive(self.given, index, options)
         if value is None:
             self.refuse(name, "the value is missing", index)
         return value
-
-    def _count(self, names: str | tuple[str, ...], index: tuple[int, ...]) -> int | None:
-        for name in (names,) if isinstance(names, str) else names:
-            held: Any = self.given.get(name)
-            for i in index:
-                held = held[i] if isinstance(held, Sequence) and i < len(held) else None
-            if held is not None:
-                return len(held)
-        return None
 
     def _integer(self, name: str, index: tuple[int, ...], value: Any, low: int, high: int) -> int:
         try:
@@ -629,6 +640,7 @@ class Writer(Syntax):
         return number
 
     def _code(self, kind: str, n: int, name: str, index: tuple[int, ...], options: dict[str, Any]) -> None:
+        self._count_element()
         value = self._take(name, index, options)
         out = self.out
         if kind == "u":
@@ -703,6 +715,7 @@ class Writer(Syntax):
         row.append(value)
 
     def byte_alignment(self) -> None:
+        self._count_element()
         nbits = 8 - (self.out.pos & 7)
         value = 1 << (nbits - 1)
         # Wrong alignment bits are kept by trees only: one entry per alignment of the table, None where right.
@@ -771,15 +784,17 @@ class Writer(Syntax):
             self.refuse(name, f"is {given!r}, but it is not transmitted here and inferred to be {value!r}")
         self.values.__dict__[name] = value
 
-    def supply(self, name: str, value: Any) -> None:
+    def supply(self, name: str, value: Any, default: Any = None) -> None:
         self._seen.add(name)
         given = self.given.get(name)
         if isinstance(given, tuple):
             given = list(given)
-        if given is not None and value is not None and given != value:
+        if given is None:
+            given = default if value is None else value
+        elif value is not None and given != value:
             self.refuse(name, f"is {given!r}, but out of band it is {value!r}")
-        if given is not None or value is not None:
-            self.values.__dict__[name] = value if given is None else given
+        if given is not None:
+            self.values.__dict__[name] = given
 
     def let(self, name: str, value: Any) -> None:
         self._seen.add(name)
@@ -791,6 +806,8 @@ class Writer(Syntax):
             raise SyntaxValueError(f"{place}{': ' if place else ''}{found}; allowed: {allowed}")
 
     def unknown(self, name: str, remedy: str) -> NoReturn:
+        if self._coded == self.stop_after:
+            raise StopWriting
         self.refuse(name, f"is not in the stream; {remedy}")
 
     def limit(self, limit: str, value: int, what: str) -> None:

@@ -188,9 +188,13 @@ class StreamContext:
     def copy(self) -> StreamContext:
         """An independent context in the same state."""
         twin = StreamContext(self.out_of_band, self.limits)
-        for name in self.__slots__:
-            setattr(twin, name, getattr(self, name))
+        twin.assign(self)
         return twin
+
+    def assign(self, other: StreamContext) -> None:
+        """Take over the state of `other`."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))
 
 
 _NOTHING = Values()
@@ -211,11 +215,13 @@ class NnrUnit:
         payload_offset: byte offset of `payload_bytes`.
         trailing: bytes between the known syntax and the end of the unit, which are ignored (semantics 1).
         depth: number of aggregate units around this one.
+        contains: whether it is an aggregate unit whose units follow.
         profile, mps, lps: in force for this unit.
     """
 
     __slots__ = (
         "byte_offset",
+        "contains",
         "depth",
         "header",
         "index",
@@ -241,11 +247,12 @@ class NnrUnit:
     mps: Values | None
     lps: Values | None
 
-    def __init__(self, index: int, byte_offset: int, depth: int) -> None:
+    def __init__(self, index: int = 0, byte_offset: int = 0, depth: int = 0) -> None:
         self.index = index
         self.byte_offset = byte_offset
         self.depth = depth
         self.size = 0
+        self.contains = False
         self.size_field = Values()
         self.outer = Values()
         self.header = _NOTHING
@@ -419,17 +426,16 @@ def walk_units(
         if at >= end:
             return
         unit = NnrUnit(index, at, len(around))
-        intact = True
         try:
             ctx.limits.check("max_units", index + 1, "the number of units so far")
             ctx.limits.check("max_recursion", unit.depth, "the depth of aggregate units in one another")
+            reader.begin_unit(unit)
             read_unit(reader, unit, end, ctx)
         except BitstreamError as error:
             if error.unit_index is None:
                 error.locate(byte_offset=at, unit_index=index, unit=unit.name or None)
             if error.bit_offset is None and error.byte_offset is not None:
                 error.bit_offset = 8 * error.byte_offset
-            intact = False
             unit.header = unit.outer.get("nnr_unit_header", _NOTHING)
             if on_error is None or not on_error(unit, error):
                 raise
@@ -437,7 +443,7 @@ def walk_units(
         if not unit.size:
             return
         index += 1
-        if intact and unit.unit_type == _AGG:
+        if unit.contains:
             end = at + unit.size
             around.append((end, ctx.lps))
             at = unit.payload_offset
@@ -493,13 +499,17 @@ def _read_header(reader: Reader, unit: NnrUnit, ctx: StreamContext) -> None:
     ctx.aggregate_layout = 0
     mark = reader.mark()
     unit.header = reader.table("nnr_unit_header", nnr_unit_header, ctx)
-    if unit.header.nnr_unit_type != _AGG or _contained_fit(reader, unit):
+    if unit.header.nnr_unit_type != _AGG:
+        return
+    if _contained_fit(reader, unit):
+        unit.contains = True
         return
     try:
         ctx.aggregate_layout = 1
         reader.rewind(mark)
         unit.header = reader.table("nnr_unit_header", nnr_unit_header, ctx)
         if _contained_fit(reader, unit):
+            unit.contains = True
             return
     except BitstreamError:
         pass
@@ -586,7 +596,7 @@ def _check_raw_size(unit: NnrUnit, inner: Values) -> None:
         return
     if unit.header.partial_data_counter:
         return
-    need = 4 * math.prod(inner.tensor_dimensions)
+    need = 4 * coded_elements(inner)
     have = len(unit.payload_bytes)
     if have != need:
         raise (TruncatedError if have < need else ConformanceError)(
@@ -692,7 +702,12 @@ def write_unit(
     elif unit_header:
         raise SyntaxValueError(f"unit type {unit_type} has no header that is known")
     if unit_type == _AGG and payload is not None and not isinstance(payload, Mapping):
-        return _write_aggregate(header, payload, context, nnr_unit_size_flag, strict)
+        data = write_aggregate(header, payload, context, nnr_unit_size_flag=nnr_unit_size_flag, strict=strict)
+        lps = context.lps
+        for _ in walk_units(Reader(data[-_length(payload) :], limits=context.limits), context):
+            pass
+        context.lps = lps
+        return data
     return assemble_unit(header, payload, context, nnr_unit_size_flag=nnr_unit_size_flag, strict=strict)
 
 
@@ -704,6 +719,7 @@ def assemble_unit(
     nnr_unit_size_flag: int | None = None,
     nnr_unit_size: int | None = None,
     strict: bool = True,
+    trailing: Buffer = b"",
 ) -> bytes:
     """Size, header and payload of a unit from the values of nnr_unit_header() and the payload."""
     given: dict[str, Any] = {"nnr_unit_header": header}
@@ -729,8 +745,16 @@ def assemble_unit(
             ) from None
         if unit_type in _PARSED_PAYLOADS and strict:
             raise SyntaxValueError(f"the payload of {NnrUnitType(unit_type).name} is given by its values")
-    body = writer.tobytes()
-    size = len(body) + len(tail)
+    ctx.update(unit_type, inner, parsed)
+    parts = (writer.tobytes(), tail, trailing)
+    return b"".join((unit_size_field(parts, ctx, nnr_unit_size_flag, nnr_unit_size), *parts))
+
+
+def unit_size_field(
+    parts: Sequence[Buffer], ctx: StreamContext, nnr_unit_size_flag: int | None, nnr_unit_size: int | None
+) -> bytes:
+    """(syntax 2.2) nnr_unit_size() in front of `parts`: short where it fits, unless flag or size are given."""
+    size = sum(map(len, parts))
     flag = nnr_unit_size_flag
     if flag is None:
         flag = int(size + 2 > SHORT_SIZE_MAX if nnr_unit_size is None else nnr_unit_size > SHORT_SIZE_MAX)
@@ -742,33 +766,45 @@ def assemble_unit(
         raise SyntaxValueError(f"a unit of {size} bytes cannot be written; allowed: up to {most} bytes")
     sizes = Writer({"nnr_unit_size_flag": flag, "nnr_unit_size": size})
     _SIZE_TABLE(sizes, sizes.values, ctx)
-    ctx.update(unit_type, inner, parsed)
-    return b"".join((sizes.tobytes(), body, tail))
+    return sizes.tobytes()
 
 
-def _write_aggregate(
-    header: dict[str, Any],
+def _length(payload: Buffer | Sequence[Buffer]) -> int:
+    return len(payload) if isinstance(payload, Buffer) else sum(map(len, payload))
+
+
+def write_aggregate(
+    header: Mapping[str, Any],
     payload: Buffer | Sequence[Buffer],
     ctx: StreamContext,
-    nnr_unit_size_flag: int | None,
-    strict: bool,
+    *,
+    nnr_unit_size_flag: int | None = None,
+    nnr_unit_size: int | None = None,
+    strict: bool = True,
+    trailing: Buffer = b"",
 ) -> bytes:
-    """(syntax 10) An aggregate unit around whole units."""
-    units = payload if isinstance(payload, (bytes, bytearray, memoryview)) else b"".join(payload)
+    """(syntax 10) An aggregate unit around whole units; `ctx` does not learn of these."""
+    units = payload if isinstance(payload, Buffer) else b"".join(payload)
     ends = unit_ends(units, 0, len(units))
     if ends is None:
-        raise SyntaxValueError("the payload of an aggregate unit does not consist of complete units")
-    inner = dict(header["unit_header"])
-    header["unit_header"] = inner
-    fill_aggregate_header(inner, units, ends, 0)
-    body = len(assemble_unit(header, units, ctx, nnr_unit_size_flag=nnr_unit_size_flag, strict=strict))
-    inner = header["unit_header"] = dict(header["unit_header"])
-    fill_aggregate_header(inner, units, ends, body - len(units))
-    data = assemble_unit(header, units, ctx, nnr_unit_size_flag=nnr_unit_size_flag, strict=strict)
-    lps = ctx.lps
-    for _ in walk_units(Reader(units, limits=ctx.limits), ctx):
-        pass
-    ctx.lps = lps
+        if strict:
+            raise SyntaxValueError("the payload of an aggregate unit does not consist of complete units")
+        ends = []
+    size_bytes = 0
+    # Entry points depend on the length of the header, which does not depend on them: the second pass is right.
+    for _ in range(2):
+        inner = dict(header["unit_header"])
+        fill_aggregate_header(inner, units, ends, size_bytes)
+        data = assemble_unit(
+            {**header, "unit_header": inner},
+            units,
+            ctx,
+            nnr_unit_size_flag=nnr_unit_size_flag,
+            nnr_unit_size=nnr_unit_size,
+            strict=strict,
+            trailing=trailing,
+        )
+        size_bytes = len(data) - len(units) - len(trailing)
     return data
 
 
