@@ -250,6 +250,16 @@ def _check_dimensions(s: Syntax, v: Values, ctx: StreamContext) -> None:
     s.let("decomposition_role", role)
 
 
+def coded_elements(v: Values) -> int:
+    """(semantics 6) Elements of the lone tensor of a non-block unit: of G or H where it is one of them."""
+    elements = math.prod(v.tensor_dimensions)
+    if v.decomposition_role == "G":
+        return int(v.g_number_of_rows * v.decomposition_rank)
+    if v.decomposition_role == "H":
+        return int(v.decomposition_rank * (elements // v.g_number_of_rows))
+    return elements
+
+
 @syntax_table("syntax 9.2")
 def integer_codebook(s: Syntax, v: Values, ctx: StreamContext) -> None:
     """(syntax 9.2) Strictly increasing integers; deltas are stored in the order of transmission."""

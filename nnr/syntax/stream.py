@@ -8,7 +8,6 @@ read.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from ..errors import BitstreamError, ConformanceError, SyntaxValueError, Truncat
 from ..limits import Limits
 from .bits import Buffer, byte_view
 from .constants import NnrUnitType, PayloadType, Profile, QuantizationMethodFlags
-from .data_unit import nnr_compressed_data_unit_header, nnr_compressed_data_unit_payload
+from .data_unit import coded_elements, nnr_compressed_data_unit_header, nnr_compressed_data_unit_payload
 from .parameter_sets import (
     MAP_LAYOUTS,
     has_maps,
@@ -600,8 +599,7 @@ def _check_raw_size(unit: NnrUnit, inner: Values) -> None:
     have = len(unit.payload_bytes)
     if have != need:
         raise (TruncatedError if have < need else ConformanceError)(
-            f"the raw payload has {have} bytes; allowed: {need}, four for each element of "
-            f"{list(inner.tensor_dimensions)}",
+            f"the raw payload has {have} bytes; allowed: {need}, four for each element",
             byte_offset=unit.payload_offset + min(have, need),
             path="nnr_unit_payload",
             clause="syntax 9.6",
@@ -791,7 +789,7 @@ def write_aggregate(
             raise SyntaxValueError("the payload of an aggregate unit does not consist of complete units")
         ends = []
     size_bytes = 0
-    # Entry points depend on the length of the header, which does not depend on them: the second pass is right.
+    # Entry points depend on the length of the header, but not the length on them: the second pass is right.
     for _ in range(2):
         inner = dict(header["unit_header"])
         fill_aggregate_header(inner, units, ends, size_bytes)
