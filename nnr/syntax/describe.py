@@ -25,7 +25,7 @@ _SHOWN_BYTES = 32
 
 
 def plain_value(element: Element) -> Any:
-    """The value of an element as JSON can hold it: long integers and bytes as hex, NaN and infinity as text."""
+    """The value as JSON can hold it: long integers and bytes as hex, NaN and infinity as text."""
     value = element.value
     if isinstance(value, int) and element.width > 64:
         return f"{value:0{element.width // 4}x}"

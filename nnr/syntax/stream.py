@@ -751,7 +751,7 @@ def assemble_unit(
 def unit_size_field(
     parts: Sequence[Buffer], ctx: StreamContext, nnr_unit_size_flag: int | None, nnr_unit_size: int | None
 ) -> bytes:
-    """(syntax 2.2) nnr_unit_size() in front of `parts`: short where it fits, unless flag or size are given."""
+    """(syntax 2.2) nnr_unit_size() for `parts`: short where it fits, unless flag or size are given."""
     size = sum(map(len, parts))
     flag = nnr_unit_size_flag
     if flag is None:
