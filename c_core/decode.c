@@ -192,8 +192,8 @@ NNR_NOINLINE void decode_run_any(nnr_decoder *decoder, const tensor_layout *layo
 
 static void decode_positions(nnr_decoder *decoder, const tensor_layout *layout, const run *r)
 {
-    if (layout->bounded && layout->limit[0] == 0 && layout->limit[1] == 0) {
-        int64_t row; /* a codebook of one entry: nothing is coded */
+    if (nnr_codes_nothing(layout)) {
+        int64_t row;
         for (row = 0; row < r->height; row++)
             memset(layout->levels + r->first + row * r->stride, 0, (size_t)r->width * sizeof(int32_t));
     } else if (layout->base || layout->history || layout->bounded) {

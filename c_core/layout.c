@@ -57,14 +57,14 @@ void nnr_layout_of(tensor_layout *layout, const nnr_unit *unit, const nnr_tensor
     layout->step = 0.0f;
 }
 
-static int codes_nothing(const tensor_layout *layout)
+int nnr_codes_nothing(const tensor_layout *layout)
 {
     return layout->bounded && layout->limit[0] == 0 && layout->limit[1] == 0;
 }
 
 int nnr_has_tool_flags(const tensor_layout *layout)
 {
-    return layout->profile == 1 && layout->cols > 1 && layout->rows > 1 && !codes_nothing(layout);
+    return layout->profile == 1 && layout->cols > 1 && layout->rows > 1 && !nnr_codes_nothing(layout);
 }
 
 static parameter_slot *put(parameter_slot *slot, int ctx, int is_coded)
@@ -76,7 +76,7 @@ static parameter_slot *put(parameter_slot *slot, int ctx, int is_coded)
 
 int nnr_parameter_slots(const tensor_layout *layout, parameter_slot *slots)
 {
-    const int coded = !codes_nothing(layout), bounded = layout->bounded, dq = layout->dq;
+    const int coded = !nnr_codes_nothing(layout), bounded = layout->bounded, dq = layout->dq;
     const int64_t most = layout->limit[0] > layout->limit[1] ? layout->limit[0] : layout->limit[1];
     const int n = layout->unary_length;
     parameter_slot *slot = slots;

@@ -48,6 +48,9 @@ int nnr_tensor_is_sound(const nnr_unit *unit, const nnr_tensor *tensor);
 /* Flags of decoding 5 (hist_flag, history, skip, step) are left at 0. */
 void nnr_layout_of(tensor_layout *layout, const nnr_unit *unit, const nnr_tensor *tensor);
 
+/* A codebook of one entry: no sample is coded. */
+int nnr_codes_nothing(const tensor_layout *layout);
+
 /* (decoding 5) True if the tensor starts with the flags of history and row skip. */
 int nnr_has_tool_flags(const tensor_layout *layout);
 

@@ -26,10 +26,20 @@ enum {
     NNR_ERR_TRAILING = -7,       /* decoding 2.6: bytes behind the end of the arithmetic code */
     NNR_ERR_LEVEL = -8,          /* decoding 7: an integer does not fit 32 bits */
     NNR_ERR_CODEBOOK_INDEX = -9, /* decoding 7: an index outside the codebook */
-    NNR_ERR_OFFSET = -10         /* decoding 2.1, 2.4: offset register not below the range */
+    NNR_ERR_OFFSET = -10,        /* decoding 2.1, 2.4: offset register not below the range */
+    NNR_ERR_STATE_PATH = -11,    /* decoding 8: a level that its quantizer does not have (encoder) */
+    NNR_ERR_QP = -12             /* encoding 2: qp_value does not fit its bits (encoder) */
 };
 
-/* One coded payload: the bytes behind the header of an NNR_NDU unit up to the unit's end. */
+/* (encoding 3) param_opt of a unit that is encoded */
+enum {
+    NNR_PARAM_OPT_OFF = 0,      /* parameter set 0 everywhere */
+    NNR_PARAM_OPT_EXACT = 1,    /* search on the bins that are coded, price of the flags included */
+    NNR_PARAM_OPT_REFERENCE = 2 /* the choice of NNCodec 2, for identical bytes */
+};
+
+/* One coded payload: the bytes behind the header of an NNR_NDU unit up to the unit's end. An encoder sets
+   the first two fields; the bytes are its own and last until its next call. */
 typedef struct {
     int64_t payload;      /* address of uint8_t[payload_size] */
     int64_t payload_size;
@@ -40,13 +50,16 @@ typedef struct {
     int64_t parent_node_id_present_flag;
     int64_t temporal_context_modeling_flag;
     int64_t escape_context_count; /* 31; 32 is the legacy mode of README D1 and D2 */
+    int64_t param_opt;            /* encoder: NNR_PARAM_OPT_... */
     /* out */
     int64_t status;        /* NNR_OK or NNR_ERR_... */
     int64_t bits_consumed; /* position P of decoding 2, at the end or at the failure */
     int64_t failed_tensor; /* number within the unit; -1 if none, tensor_count for the end of the unit */
 } nnr_unit;
 
-/* One tensor as a matrix. */
+/* One tensor as a matrix. `qp` and the two flags behind it are results of a decoder. An encoder is given
+   them, and the flags as 0: never, 1: always where the syntax has the tool, 2: if it saves bytes; it returns
+   what it chose. */
 typedef struct {
     int64_t rows, cols;
     int64_t cabac_unary_length; /* cabac_unary_length_minus1 + 1 */
@@ -63,10 +76,10 @@ typedef struct {
     int64_t skip_list;          /* address of uint8_t[rows] that receives row_skip_list, or 0 */
     int64_t entry_list;         /* address of int64_t[block rows][3] that receives bit position, offset
                                    register and quantizer state at each block row start, or 0 */
-    /* out */
     int64_t qp;                 /* base_qp + qp_value */
     int64_t hist_flag;          /* hist_dep_sig_prob_enabled_flag */
     int64_t row_skip_flag;      /* row_skip_enabled_flag */
+    /* out */
     int64_t bits_begin;         /* bit position P where the tensor starts */
     int64_t bits_samples;       /* bit position P where its first sample starts */
 } nnr_tensor;
@@ -81,6 +94,16 @@ void nnr_decoder_free(nnr_decoder *decoder);
    the tensors behind the failure are zeros. Returns NNR_OK or, for arguments that no unit can be blamed
    for, NNR_ERR_ARGUMENT. */
 int nnr_decode_units(nnr_decoder *decoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
+                     int64_t tensor_count);
+
+typedef struct nnr_encoder nnr_encoder;
+
+nnr_encoder *nnr_encoder_new(void);
+void nnr_encoder_free(nnr_encoder *encoder);
+
+/* Encode units, each with a status of its own; the payload of a unit that fails is empty. Under dependent
+   quantization levels are the doubled integers of decoding 8. */
+int nnr_encode_units(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
                      int64_t tensor_count);
 
 enum { NNR_CONTEXT_COUNT = 1111 }; /* contexts of a handle, numbered as in contexts.h */

@@ -19,16 +19,25 @@ import numpy.typing as npt
 
 from nnr._core import ffi, lib
 
-from .errors import BitstreamError, ConformanceError, CoreError, NnrError, TruncatedError
+from .errors import (
+    BitstreamError,
+    ConformanceError,
+    CoreError,
+    NnrError,
+    SyntaxValueError,
+    TruncatedError,
+)
 
 __all__ = [
     "CONTEXT_COUNT",
     "EngineDecoder",
+    "ParamOpt",
     "Status",
     "Tensor",
     "Unit",
     "address",
     "decode_units",
+    "encode_units",
     "new_tensors",
     "new_units",
     "unit_error",
@@ -49,9 +58,10 @@ class Unit(IntEnum):
     PARENT_NODE_ID_PRESENT_FLAG = 6
     TEMPORAL_CONTEXT_MODELING_FLAG = 7
     ESCAPE_CONTEXT_COUNT = 8
-    STATUS = 9
-    BITS_CONSUMED = 10
-    FAILED_TENSOR = 11
+    PARAM_OPT = 9
+    STATUS = 10
+    BITS_CONSUMED = 11
+    FAILED_TENSOR = 12
 
 
 class Tensor(IntEnum):
@@ -93,6 +103,16 @@ class Status(IntEnum):
     LEVEL = -8
     CODEBOOK_INDEX = -9
     OFFSET = -10
+    STATE_PATH = -11
+    QP = -12
+
+
+class ParamOpt(IntEnum):
+    """(encoding 3) How the encoder chooses context parameters."""
+
+    OFF = 0
+    EXACT = 1
+    REFERENCE = 2
 
 
 _MEANING: dict[Status, tuple[type[BitstreamError], str, str]] = {
@@ -116,6 +136,9 @@ def _check_layout() -> None:
             raise CoreError(f"columns of {struct} differ between nnr/core.py and the compiled core")
         if ffi.sizeof(struct) != 8 * len(columns):
             raise CoreError(f"size of {struct} differs between nnr/core.py and the compiled core")
+    for option in ParamOpt:
+        if getattr(lib, f"NNR_PARAM_OPT_{option.name}") != option:
+            raise CoreError(f"NNR_PARAM_OPT_{option.name} differs between nnr/core.py and the compiled core")
     for status in Status:
         name = "NNR_OK" if status == Status.OK else f"NNR_ERR_{status.name}"
         if getattr(lib, name) != status:
@@ -129,10 +152,25 @@ CONTEXT_COUNT: int = lib.NNR_CONTEXT_COUNT
 
 
 class _Handles(threading.local):
-    """One decoder handle a thread: tables, contexts, scratch memory."""
+    """One handle of each kind a thread, made when it is needed: tables, contexts, scratch memory."""
 
-    def __init__(self) -> None:
-        self.decoder = _new_decoder()
+    _decoder: Any = None
+    _encoder: Any = None
+
+    @property
+    def decoder(self) -> Any:
+        if self._decoder is None:
+            self._decoder = _new_decoder()
+        return self._decoder
+
+    @property
+    def encoder(self) -> Any:
+        if self._encoder is None:
+            encoder = lib.nnr_encoder_new()
+            if encoder == ffi.NULL:
+                raise MemoryError("no memory for an encoder")
+            self._encoder = ffi.gc(encoder, lib.nnr_encoder_free)
+        return self._encoder
 
 
 def _new_decoder() -> Any:
@@ -220,6 +258,52 @@ def unit_error(unit: Int64Array, *, payload_offset: int = 0) -> NnrError | Memor
     where = f" (tensor {failed + 1} of {count} in the payload)" if count > 1 and 0 <= failed < count else ""
     bits = min(int(unit[Unit.BITS_CONSUMED]), 8 * int(unit[Unit.PAYLOAD_SIZE]))
     return error(text + where, bit_offset=8 * payload_offset + bits, clause=clause)
+
+
+_CANNOT_WRITE: dict[Status, str] = {
+    Status.CODEBOOK_INDEX: "an index lies outside the codebook",
+    Status.STATE_PATH: "a level is not one of the quantizer that dependent quantization has at its place",
+    Status.QP: "the quantization parameter is too far from the base of the parameter set for qp_value",
+}
+
+
+def encode_units(units: Int64Array, tensors: Int64Array) -> list[bytes]:
+    """(encoding 1 to 4) Payloads of `units` from the levels of `tensors`, stop bit and zeros included.
+
+    The rows are those of `decode_units`, read the other way: QP is given; HIST_FLAG and ROW_SKIP_FLAG are
+    given as 0 (never), 1 (always where the syntax has the tool) or 2 (if it saves bytes) and return the
+    choice; PARAM_OPT is one of `ParamOpt`. Levels are int32; with dependent quantization they are the doubled
+    integers of decoding 8. SKIP_LIST and ENTRY_LIST receive what the header has to say.
+
+    Raises SyntaxValueError for levels or a QP that cannot be written, with the number of unit and tensor.
+    """
+    _checked(units, len(Unit))
+    _checked(tensors, len(Tensor))
+    encoder = _handles.encoder
+    status = lib.nnr_encode_units(
+        encoder,
+        ffi.cast("nnr_unit *", units.ctypes.data),
+        len(units),
+        ffi.cast("nnr_tensor *", tensors.ctypes.data),
+        len(tensors),
+    )
+    if status != Status.OK:
+        raise CoreError(f"encode_units: {Status(status).name}")
+    if units[:, Unit.STATUS].any():
+        number = int(np.flatnonzero(units[:, Unit.STATUS])[0])
+        _raise_unwritable(number, units[number])
+    places = units[:, (Unit.PAYLOAD, Unit.PAYLOAD_SIZE)].tolist()
+    return [bytes(ffi.buffer(ffi.cast("char *", place), size)) for place, size in places]
+
+
+def _raise_unwritable(number: int, unit: Int64Array) -> None:
+    status = Status(int(unit[Unit.STATUS]))
+    if status == Status.MEMORY:
+        raise MemoryError("no memory for the payload")
+    if status not in _CANNOT_WRITE:
+        raise CoreError(f"encode_units: unit {number}: {status.name}")
+    tensor = int(unit[Unit.FAILED_TENSOR])
+    raise SyntaxValueError(f"unit {number}, tensor {tensor} of the payload: {_CANNOT_WRITE[status]}")
 
 
 class EngineDecoder:

@@ -1,0 +1,168 @@
+/* tokenise.c - (decoding 6 to 8, read backwards) from levels to bins.
+
+   Most samples need no decision: significance, sign and the unary part are written always, the latter copied
+   from a table, and the position advances by as many tokens as really exist. */
+#include <string.h>
+
+#include "dq.h"
+#include "tokens.h"
+
+void nnr_tokenise_start(tokeniser *t, const tensor_layout *layout, int doubled)
+{
+    const int n = layout->unary_length;
+    unsigned negative, magnitude, j;
+
+    t->state = 0;
+    t->neighbour = 0;
+    t->doubled = doubled;
+    t->wrong_state = 0;
+    t->wrong_index = 0;
+    if (t->string_unary_length == n)
+        return;
+    t->string_unary_length = n;
+    t->string_limit = n < STRING_LENGTH ? (uint32_t)n : STRING_LENGTH - 1;
+    memset(t->strings, 0, sizeof t->strings);
+    for (negative = 0; negative < 2; negative++)
+        for (magnitude = 1; magnitude <= t->string_limit; magnitude++)
+            for (j = 0; j < magnitude; j++)
+                t->strings[negative][magnitude][j] =
+                    (token)((CTX_GREATER + 2 * j + negative) << 1 | (j < magnitude - 1));
+}
+
+/* Unary part and escape code of one magnitude, bin by bin (decoding 7). */
+static token *put_magnitude(token *next, const tensor_layout *layout, int64_t magnitude, unsigned negative,
+                            int64_t limit, int64_t base_level)
+{
+    const int64_t base_size = base_level < 0 ? -base_level : base_level;
+    const int n = layout->unary_length;
+    int64_t reached = 1;
+    int j = 0, exponent = 0;
+    unsigned more = limit > 1;
+
+    while (more) {
+        const int ctx = base_level != 0 ? CTX_GREATER + 2 * n + 2 * j + (base_size < j)
+                                        : CTX_GREATER + 2 * j + (int)negative;
+        more = magnitude > reached;
+        next = put_bin(next, ctx, more);
+        reached += more;
+        j++;
+        if (j == n || reached >= limit)
+            break;
+    }
+    if (!more || reached >= limit)
+        return next;
+    do {
+        more = magnitude >= reached + ((int64_t)1 << exponent);
+        next = put_bin(next, CTX_ESCAPE + exponent, more);
+        if (more) {
+            reached += (int64_t)1 << exponent;
+            exponent++;
+        }
+    } while (more && exponent < layout->escape_count && reached + ((int64_t)1 << exponent) <= limit);
+    return put_bypass(next, (uint64_t)(magnitude - reached), exponent);
+}
+
+/* (decoding 8) The index of a level in the quantizer of the state. */
+NNR_INLINE uint32_t index_size(uint32_t level_size, unsigned odd)
+{
+    return (uint32_t)(((uint64_t)level_size + odd) >> 1);
+}
+
+NNR_INLINE uint32_t absolute(int32_t level)
+{
+    return level < 0 ? 0 - (uint32_t)level : (uint32_t)level;
+}
+
+/* Samples without temporal base, history and codebook. `dq` is a constant where this is called. */
+NNR_INLINE void tokenise_plain(tokeniser *t, const tensor_layout *layout, const run *r, int dq)
+{
+    token *next = t->next;
+    unsigned state = t->state;
+    unsigned neighbour = t->neighbour;
+    unsigned wrong_state = 0;
+    int64_t row, col;
+
+    for (row = 0; row < r->height; row++) {
+        const int32_t *levels = layout->levels + r->first + row * r->stride;
+        for (col = 0; col < r->width; col++) {
+            const unsigned negative = levels[col] < 0, significant = levels[col] != 0;
+            uint32_t magnitude = absolute(levels[col]);
+
+            next = put_bin(next, CTX_SIG + (int)(3 * state + neighbour), significant);
+            *next = (token)((CTX_SIGN + neighbour) << 1 | negative);
+            next += significant;
+            neighbour = significant + (significant & ~negative);
+            if (dq) {
+                wrong_state |= significant & (magnitude ^ state);
+                magnitude = index_size(magnitude, state & 1);
+                state = next_state(state, magnitude & 1);
+            }
+            if (NNR_LIKELY(magnitude <= t->string_limit)) {
+                memcpy(next, t->strings[negative][magnitude], sizeof t->strings[0][0]);
+                next += magnitude;
+            } else {
+                next = put_magnitude(next, layout, magnitude, negative, INT64_MAX, 0);
+            }
+        }
+    }
+    t->next = next;
+    t->state = state;
+    t->neighbour = neighbour;
+    t->wrong_state |= (int)(wrong_state & 1);
+}
+
+/* Any samples, one decision after the other. */
+static void tokenise_any(tokeniser *t, const tensor_layout *layout, const run *r)
+{
+    token *next = t->next;
+    int64_t row, col;
+
+    for (row = 0; row < r->height; row++) {
+        const int64_t start = r->first + row * r->stride;
+        for (col = 0; col < r->width; col++) {
+            const int32_t level = layout->levels[start + col];
+            const int64_t base_level = layout->base ? layout->base[start + col] : 0;
+            const unsigned negative = level < 0;
+            const unsigned odd = layout->dq ? t->state & 1 : 0;
+            const int64_t size = absolute(level);
+            const int64_t magnitude = layout->dq ? (int64_t)index_size((uint32_t)size, odd) : size;
+            const int64_t limit = t->doubled ? INT64_MAX : layout->limit[negative];
+            int sig = CTX_SIG + (int)(3 * t->state + t->neighbour);
+            int sign = CTX_SIGN + (int)t->neighbour;
+
+            if (base_level != 0) {
+                sig = CTX_SIG_BASE + (int)(2 * t->state) + (base_level < -1 || base_level > 1);
+                sign = CTX_SIGN_BASE + (base_level > 0);
+            }
+            if (layout->history && layout->history[start + col])
+                sig = CTX_SIG_HISTORY + (int)t->state;
+
+            if (layout->dq) {
+                t->wrong_state |= level != 0 && ((unsigned)size & 1) != odd;
+                t->state = next_state(t->state, (unsigned)magnitude & 1);
+            }
+            if (magnitude > layout->limit[negative])
+                t->wrong_index = 1;
+            if (t->wrong_index || nnr_codes_nothing(layout))
+                continue;
+            next = put_bin(next, sig, level != 0);
+            t->neighbour = neighbour_class(level);
+            if (level == 0)
+                continue;
+            if (!layout->one_sided || t->doubled)
+                next = put_bin(next, sign, negative);
+            next = put_magnitude(next, layout, t->doubled ? size : magnitude, negative, limit, base_level);
+        }
+    }
+    t->next = next;
+}
+
+void nnr_tokenise_run(tokeniser *t, const tensor_layout *layout, const run *r)
+{
+    if (layout->bounded || layout->base || layout->history || (t->doubled && layout->dq))
+        tokenise_any(t, layout, r);
+    else if (layout->dq)
+        tokenise_plain(t, layout, r, 1);
+    else
+        tokenise_plain(t, layout, r, 0);
+}
