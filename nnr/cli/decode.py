@@ -12,9 +12,18 @@ import numpy as np
 import nnr
 
 from ..formats import FORMATS
-from .errors import CommandError, UsageError, about
+from .errors import UsageError, about
 from .options import add_threads
-from .streams import STDIO, add_output_arguments, bitstream_input, check_output, model_format, write_model
+from .streams import (
+    STDIO,
+    add_out_of_band,
+    add_output_arguments,
+    bitstream_input,
+    check_output,
+    model_format,
+    read_out_of_band,
+    write_model,
+)
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -35,11 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="plain: parameters as a framework loads them; coded: every coded tensor under its own id "
         "(default: plain)",
     )  # fmt: skip
-    parser.add_argument(
-        "--out-of-band", metavar="FILE.json",
-        help="parameters that the last bitstream leaves to its environment, as JSON: "
-        '{"tensor id": {"tensor_dimensions": [...], ...}, ...}',
-    )  # fmt: skip
+    add_out_of_band(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--json", action="store_true", help="print what was decoded as JSON")
     add_threads(parser)
@@ -55,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.form == "coded" and args.updates and not args.raw:
         raise UsageError("decode: --form coded of several bitstreams needs --raw")
     format_name = model_format(args.output, args.format)
-    out_of_band = _read_out_of_band(args.out_of_band) if args.out_of_band else None
+    out_of_band = read_out_of_band(args)
     check_output(args.output, force=args.force)
     tensors = _decode(streams, args, out_of_band)
     write_model(tensors, args.output, format_name, force=args.force)
@@ -79,16 +84,3 @@ def _decode(
                 bitstream_input(name), form=args.form, out_of_band=out_of_band if last else None
             )
     return tensors if args.raw or len(streams) == 1 else decoder.model
-
-
-def _read_out_of_band(name: str) -> Mapping[str, Any]:
-    try:
-        with about(name), open(name, encoding="utf-8") as file:
-            table = json.load(file)
-    except CommandError as error:
-        if isinstance(error.__cause__, ValueError):
-            raise CommandError(f"{name}: not JSON: {error.__cause__}") from error
-        raise
-    if not isinstance(table, dict) or not all(isinstance(entry, dict) for entry in table.values()):
-        raise CommandError(f'{name}: must be an object of objects, {{"tensor id": {{"name": value}}}}')
-    return table

@@ -21,7 +21,7 @@ from .errors import CommandError, UsageError, describe, one_line
 __all__ = ["COMMANDS", "Parser", "build_parser", "main"]
 
 #: Subcommands in the order of the help; each is a module here with `SUMMARY`, `add_arguments` and `run`.
-COMMANDS = ("encode", "decode", "demo")
+COMMANDS = ("encode", "decode", "trace", "demo")
 
 _DESCRIPTION = "Codec for neural network coding, ISO/IEC 15938-17 (NNR, NNC)."
 _EPILOG = "Exit status: 0 done; 1 the input is bad, unsupported or does not match; 2 wrong usage."

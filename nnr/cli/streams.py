@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import sys
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from ..formats import FORMATS, check_target, format_module, format_of, load_tens
 from .errors import CommandError, UsageError, about
 
 __all__ = [
-    "STDIO", "add_output_arguments", "bitstream_input", "check_output", "model_format", "read_model",
-    "write_model", "write_stdout",
+    "STDIO", "add_out_of_band", "add_output_arguments", "bitstream_input", "check_output", "model_format",
+    "read_bitstream", "read_model", "read_out_of_band", "write_model", "write_stdout",
 ]  # fmt: skip
 
 STDIO = "-"
@@ -27,6 +28,40 @@ def add_output_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     """`-o` and `-f`."""
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help=f"{what}; `-`: standard output")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output file")
+
+
+def add_out_of_band(parser: argparse.ArgumentParser) -> None:
+    """`--out-of-band`."""
+    parser.add_argument(
+        "--out-of-band", metavar="FILE.json",
+        help="parameters that the last bitstream leaves to its environment, as JSON: "
+        '{"tensor id": {"tensor_dimensions": [...], ...}, ...}',
+    )  # fmt: skip
+
+
+def read_out_of_band(args: argparse.Namespace) -> Mapping[str, Any] | None:
+    """Content of the file given with `--out-of-band`, or None."""
+    name = args.out_of_band
+    if name is None:
+        return None
+    try:
+        with about(name), open(name, encoding="utf-8") as file:
+            table = json.load(file)
+    except CommandError as error:
+        if isinstance(error.__cause__, ValueError):
+            raise CommandError(f"{name}: not JSON: {error.__cause__}") from error
+        raise
+    if not isinstance(table, dict) or not all(isinstance(entry, dict) for entry in table.values()):
+        raise CommandError(f'{name}: must be an object of objects, {{"tensor id": {{"name": value}}}}')
+    return table
+
+
+def read_bitstream(name: str) -> bytes:
+    """The bytes of a bitstream file, or of standard input."""
+    if name == STDIO:
+        return _stdin()
+    with about(name), open(name, "rb") as file:
+        return file.read()
 
 
 def bitstream_input(name: str) -> str | bytes:
