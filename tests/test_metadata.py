@@ -33,7 +33,9 @@ def contents(draw):
         )
         records += draw(st.lists(tied, max_size=3))
     order = draw(st.just([]) | st.permutations(range(len(records)))) if records else []
-    return Metadata(draw(st.integers(0, 1 << 20)), draw(crc), draw(st.lists(crc, max_size=6)), records, list(order))
+    return Metadata(
+        draw(st.integers(0, 1 << 20)), draw(crc), draw(st.lists(crc, max_size=6)), records, list(order)
+    )
 
 
 @given(contents())
@@ -47,7 +49,9 @@ def test_what_is_written_is_read(metadata):
 
 def test_layout_worked_by_hand():
     """One float32 tensor behind a start unit and an MPS, written out from docs/metadata.md."""
-    body = bytes([0]) + bytes([2]) + b"\x78\x56\x34\x12" + bytes([1]) + b"\xef\xbe\xad\xde" + bytes([1, 17, 0])
+    body = (
+        bytes([0]) + bytes([2]) + b"\x78\x56\x34\x12" + bytes([1]) + b"\xef\xbe\xad\xde" + bytes([1, 17, 0])
+    )
     body += zlib.crc32(body).to_bytes(4, "little")
     by_hand = b"nnr1" + base64.b85encode(body) + b"\0"
     metadata = Metadata(2, 0x12345678, [0xDEADBEEF], [TensorRecord(17)])

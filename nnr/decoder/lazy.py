@@ -156,7 +156,9 @@ class File(Mapping[str, np.ndarray]):
             )
 
 
-def _entries(stream: Stream, metadata: Metadata | None) -> dict[str, tuple[list[str], TensorRecord | None]]:
+def _entries(
+    stream: Stream, metadata: Metadata | None
+) -> Mapping[str, tuple[list[str], TensorRecord | None]]:
     """Original name -> coded tensors that carry it, and its record."""
     coded = [name for plan in stream.plans for name in plan.element_ids]
     if metadata is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -139,26 +140,37 @@ def code_tensor(
     """(encoding 2) Entropy-code one tensor as a unit of its own.
 
     Raises:
-        CoreError: the levels do not follow the quantizer's states: a defect of the tool that made them.
+        SyntaxValueError: levels that cannot be written, because they leave 32 bits or do not follow the
+        states
+            of dependent quantization: a defect of the tool that made them.
     """
     shape = quantized.levels.shape
-    rows, cols = matrix_shape(shape)
     scan_order = effective_scan_order(shape, config.scan_order)
-    payload, entry_points = core.encode_tensor(
-        quantized.levels,
-        rows,
-        cols,
-        profile=config.profile,
-        dq_flag=quantized.dq_flag,
-        cabac_unary_length=config.cabac_unary_length,
-        scan_order=scan_order,
-        codebook=None,
-        qp_value=None if payload_type == PayloadType.NNR_PT_INT else quantized.qp - base_qp,
-        qp_density=config.qp_density,
-        escape_context_count=32 if config.compat == "nncodec1" else 31,
-        param_opt=config.param_opt,
-        row_skip=config.row_skip and config.profile == 1,
-    )
+    has_qp = payload_type != PayloadType.NNR_PT_INT
+    rows, cols = matrix_shape(shape)
+    block_rows = -(-rows // (4 << scan_order)) if scan_order else 0
+    entries = np.zeros((block_rows, 3), np.int64)
+    unit = [0] * len(core.Unit)
+    unit[core.Unit.TENSOR_COUNT] = 1
+    unit[core.Unit.PROFILE] = config.profile
+    unit[core.Unit.DQ_FLAG] = quantized.dq_flag
+    unit[core.Unit.ESCAPE_CONTEXT_COUNT] = 32 if config.compat == "nncodec1" else 31
+    unit[core.Unit.PARAM_OPT] = core.ParamOpt.EXACT if config.param_opt else core.ParamOpt.OFF
+    tensor = [0] * len(core.Tensor)
+    tensor[core.Tensor.ROWS], tensor[core.Tensor.COLS] = rows, cols
+    tensor[core.Tensor.CABAC_UNARY_LENGTH] = config.cabac_unary_length
+    tensor[core.Tensor.SCAN_ORDER] = scan_order
+    tensor[core.Tensor.HAS_QP] = int(has_qp)
+    tensor[core.Tensor.BASE_QP] = base_qp if has_qp else 0
+    tensor[core.Tensor.QP] = quantized.qp if has_qp else 0
+    tensor[core.Tensor.QP_DENSITY] = config.qp_density
+    tensor[core.Tensor.ROW_SKIP_FLAG] = 2 if config.row_skip and config.profile == 1 else 0
+    tensor[core.Tensor.LEVELS] = core.address(quantized.levels)
+    tensor[core.Tensor.ENTRY_LIST] = core.address(entries)
+    (payload,) = core.encode_units(core.new_units([unit]), core.new_tensors([tensor]))
+    entry_points = [
+        (bits - before, offset, state) for (before, _, _), (bits, offset, state) in pairwise(entries.tolist())
+    ]
     header = data_unit_header(
         element_id,
         payload_type,
@@ -169,5 +181,4 @@ def code_tensor(
         scan_order=scan_order,
         entry_points=entry_points,
     )
-    qp = None if payload_type == PayloadType.NNR_PT_INT else quantized.qp
-    return CodedPayload(element_id, payload, header, qp, quantized.dq_flag)
+    return CodedPayload(element_id, payload, header, quantized.qp if has_qp else None, quantized.dq_flag)

@@ -108,14 +108,11 @@ class EncoderConfig:
         object.__setattr__(self, "raw", tuple(self.raw))
         if self.pipeline is not None:
             object.__setattr__(self, "pipeline", tuple(self.pipeline))
-        for name, qp in {
-            "qp": self.qp,
-            "nonweight_qp": self.nonweight_qp,
-            **(self.qp_per_tensor or {}),
-        }.items():
-            low, high = qp_range(self.qp_density)
+        low, high = qp_range(self.qp_density)
+        named = {f"qp_per_tensor[{name!r}]": qp for name, qp in (self.qp_per_tensor or {}).items()}
+        for name, qp in {"qp": self.qp, "nonweight_qp": self.nonweight_qp, **named}.items():
             if isinstance(qp, bool) or not isinstance(qp, int):
-                raise TypeError(f"qp of {name} must be an integer, not {qp!r}")
+                raise TypeError(f"{name} must be an integer, not {qp!r}")
             if not low - 4096 <= qp <= high + 4095:
                 raise ValueError(f"{name} must be in {low - 4096}..{high + 4095}, not {qp}")
 

@@ -1,4 +1,5 @@
-"""Decoder, updates and forms, with streams assembled by hand and results worked out from the specification."""
+"""Decoder, updates and forms, with streams assembled by hand and results worked out from the "
+"specification."""
 
 import hashlib
 
@@ -11,7 +12,9 @@ from tests.build import Builder
 
 
 def base_stream() -> bytes:
-    return bytes(Builder(parents=True).raw("w", [[1.0, 2.0], [3.0, 4.0]], depth=0).raw("b", [5.0, 6.0], depth=0))
+    return bytes(
+        Builder(parents=True).raw("w", [[1.0, 2.0], [3.0, 4.0]], depth=0).raw("b", [5.0, 6.0], depth=0)
+    )
 
 
 def update(values, depth, **options) -> bytes:
@@ -86,7 +89,10 @@ def test_a_chain_may_start_without_its_base():
 
 def test_dimensions_of_an_update_may_come_from_its_base():
     stream = Builder(parents=True).raw(
-        "w", [[1, 1], [1, 1]], depth=1, parent="id",
+        "w",
+        [[1, 1], [1, 1]],
+        depth=1,
+        parent="id",
     )
     with_dims = bytes(stream)
     fields = nnr.decode(base_stream(), form="coded")
@@ -126,7 +132,8 @@ def test_other_bytes_are_no_state(data):
 
 
 def test_parts_of_a_unit_are_put_together():
-    """(semantics 1) The counter starts at the number of parts, 1 marks the last; payloads are concatenated."""
+    """(semantics 1) The counter starts at the number of parts, 1 marks the last; payloads are "
+    "concatenated."""
     values = np.arange(6, dtype="<f4").reshape(2, 3)
     data = values.tobytes()
     parts = [data[:5], data[5:20], data[20:]]
@@ -168,8 +175,13 @@ def test_a_tensor_of_several_elements_is_taken_apart():
 
 def test_boundaries_that_do_not_fit_are_a_conformance_error():
     values = np.zeros((2, 6), "<f4")
-    mapping = {"concatenation_axis_index": 1, "split_index": [9], "number_of_shifts": [0], "shift_index": [[]],
-               "shift_value": [[]]}
+    mapping = {
+        "concatenation_axis_index": 1,
+        "split_index": [9],
+        "number_of_shifts": [0],
+        "shift_index": [[]],
+        "shift_value": [[]],
+    }
     data = bytes(Builder().raw(["a", "b"], values, topology_tensor_dimension_mapping=mapping))
     with pytest.raises(nnr.ConformanceError):
         nnr.decode(data)
@@ -179,11 +191,13 @@ def test_separate_factors_are_multiplied_out():
     """(semantics 6, decoding 10.4) Two units with the DC bit: first G, then H."""
     g = np.array([[1, 2], [3, 4], [5, 6], [7, 8]], "<f4")
     h = np.array([[1, 0, 2], [0, 1, -1]], "<f4")
-    common = {"compressed_parameter_types": 1, "decomposition_rank": 2, "g_number_of_rows": 4,
-              "tensor_dimensions": [2, 2, 3]}
-    data = bytes(
-        Builder().raw("w_G", g, **common).raw("w_H", h, **common).raw("b", [1.0])
-    )
+    common = {
+        "compressed_parameter_types": 1,
+        "decomposition_rank": 2,
+        "g_number_of_rows": 4,
+        "tensor_dimensions": [2, 2, 3],
+    }
+    data = bytes(Builder().raw("w_G", g, **common).raw("w_H", h, **common).raw("b", [1.0]))
     plain = nnr.decode(data)
     assert list(plain) == ["w", "b"]
     assert plain["w"].shape == (2, 2, 3)
@@ -207,17 +221,24 @@ def test_raw_floats_of_the_wrong_size():
 
 def test_limits_are_checked_before_memory_is_taken():
     coded = {"nnr_compressed_data_unit_payload_type": 1, "codebook_present_flag": 0, "dq_flag": 0}
-    huge = Builder().raw("x", [1.0], tensor_dimensions=[1 << 26, 4], first_tensor_dimension_shift=0, scan_order=0, **coded)
+    huge = Builder().raw(
+        "x", [1.0], tensor_dimensions=[1 << 26, 4], first_tensor_dimension_shift=0, scan_order=0, **coded
+    )
     with pytest.raises(nnr.LimitError, match="max_output_bytes"):
         nnr.decode(bytes(huge))
     with pytest.raises(nnr.LimitError, match="max_tensor_elements"):
         nnr.decode(bytes(Builder().raw("x", [1.0, 2.0])), limits=nnr.Limits(max_tensor_elements=1))
 
 
-@pytest.mark.parametrize(("options", "error"), [
-    ({"form": "other"}, ValueError), ({"threads": 0}, ValueError), ({"backend": "cuda"}, ValueError),
-    ({"colour": 1}, TypeError),
-])
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"form": "other"}, ValueError),
+        ({"threads": 0}, ValueError),
+        ({"backend": "cuda"}, ValueError),
+        ({"colour": 1}, TypeError),
+    ],
+)
 def test_arguments_are_checked(options, error):
     with pytest.raises(error):
         nnr.decode(base_stream(), **options)

@@ -1,0 +1,40 @@
+"""Options: defaults of the contract, ranges, and messages that name the option."""
+
+import dataclasses
+
+import pytest
+
+from nnr.encoder.config import EncoderConfig
+
+
+def test_defaults_are_those_of_the_contract():
+    config = EncoderConfig()
+    assert (config.qp, config.qp_density, config.nonweight_qp) == (-38, 2, -75)
+    assert (config.dq, config.param_opt, config.row_skip, config.metadata) == (True, True, True, True)
+    assert (config.cabac_unary_length, config.scan_order, config.profile) == (11, 0, 1)
+    assert config.lambda_scale == 0
+    assert config.nonfinite == "error"
+
+
+def test_every_option_has_a_help_text():
+    assert all(f.metadata["help"] for f in dataclasses.fields(EncoderConfig))
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"qp": 1.5}, TypeError), ({"qp": True}, TypeError), ({"qp": 10**6}, ValueError), ({"qp_density": 8}, ValueError),
+        ({"dq": 1}, TypeError), ({"scan_order": 5}, ValueError), ({"profile": 2}, ValueError),
+        ({"compat": "other"}, ValueError), ({"compat": "nncodec1"}, ValueError), ({"cabac_unary_length": 0}, ValueError),
+        ({"cabac_unary_length": 257}, ValueError), ({"nonfinite": "zero"}, ValueError), ({"raw": "name"}, TypeError),
+        ({"qp_per_tensor": {"x": "5"}}, TypeError), ({"lambda_scale": -1.0}, ValueError),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named(options, error):
+    with pytest.raises(error, match=next(iter(options))):
+        EncoderConfig(**options)
+
+
+def test_an_unknown_option_is_a_type_error_that_lists_the_known():
+    with pytest.raises(TypeError, match=r"'speed'.*\bqp\b"):
+        EncoderConfig().replace(speed=3)
