@@ -24,6 +24,7 @@ from .errors import (
 )
 from .files import encode, load_file, save_file
 from .limits import Limits
+from .syntax.describe import describe
 
 __all__ = [
     "BitstreamError",
@@ -47,6 +48,7 @@ __all__ = [
     "capabilities",
     "decode",
     "decode_levels",
+    "describe",
     "encode",
     "load_file",
     "open",

@@ -18,9 +18,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..dtypes import dtype_from_code
 from ..errors import ConformanceError
 from ..limits import Limits
 from ..metadata import Metadata, TensorRecord
+from ..syntax.constants import PayloadType
+from ..syntax.info import head_qp, tools_of
 from ..syntax.stream import NnrUnit
 from .decode import Form, OutOfBand
 from .payload import Backend, decode_payloads
@@ -114,8 +117,6 @@ class File(Mapping[str, np.ndarray]):
             of the
             coding tools in use), scan_order.
         """
-        from ..syntax.info import head_qp
-
         parts, record = self._entries[name]
         plan, tensor = self._plan_of[parts[0]]
         payload_bytes = sum(len(self._plan_of[part][0].payload) for part in parts)
@@ -125,7 +126,7 @@ class File(Mapping[str, np.ndarray]):
             "payload_type": plan.payload_type.name,
             "payload_bytes": payload_bytes,
             "qp": head_qp(plan.unit) if len(plan.tensors) == 1 else None,
-            "tools": _tools(plan, tensor),
+            "tools": tools_of(plan.unit),
             "scan_order": tensor.scan_order,
         }
 
@@ -171,25 +172,9 @@ def _shape(tensor: TensorPlan, record: TensorRecord | None) -> tuple[int, ...]:
 
 
 def _dtype(plan: UnitPlan, record: TensorRecord | None) -> str:
-    from ..dtypes import dtype_from_code
-    from ..syntax.constants import PayloadType
-
     if record is not None:
         return dtype_from_code(record.dtype_code).name
     return "int32" if plan.payload_type == PayloadType.NNR_PT_INT else "float32"
-
-
-def _tools(plan: UnitPlan, tensor: TensorPlan) -> list[str]:
-    tools = []
-    if plan.dq_flag:
-        tools.append("dependent quantization")
-    if tensor.codebook is not None:
-        tools.append("codebook")
-    if plan.temporal:
-        tools.append("temporal contexts")
-    if tensor.scan_order:
-        tools.append("block scan")
-    return tools
 
 
 def open_file(
