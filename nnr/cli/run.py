@@ -13,7 +13,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .._version import __version__
 from .errors import CommandError, UsageError, describe, one_line
@@ -21,7 +21,7 @@ from .errors import CommandError, UsageError, describe, one_line
 __all__ = ["COMMANDS", "Parser", "build_parser", "main"]
 
 #: Subcommands in the order of the help; each is a module here with `SUMMARY`, `add_arguments` and `run`.
-COMMANDS = ("encode", "decode", "trace", "demo")
+COMMANDS = ("encode", "decode", "info", "trace", "check", "demo")
 
 _DESCRIPTION = "Codec for neural network coding, ISO/IEC 15938-17 (NNR, NNC)."
 _EPILOG = "Exit status: 0 done; 1 the input is bad, unsupported or does not match; 2 wrong usage."
@@ -30,8 +30,8 @@ _EPILOG = "Exit status: 0 done; 1 the input is bad, unsupported or does not matc
 class Parser(argparse.ArgumentParser):
     """Reports wrong usage as one line; takes no abbreviated options, which new ones would make ambiguous."""
 
-    def __init__(self, *args, **kwargs) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
         command = self.prog.partition(" ")[2]

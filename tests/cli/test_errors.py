@@ -21,7 +21,7 @@ from tests.shared import ROOT
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and files")
 not_root = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read everything")
 
-READERS = ["decode", "info", "trace"]
+READERS = ["decode", "info", "trace", "check"]
 
 
 def read_command(name: str, path: object, folder: Path) -> list[object]:

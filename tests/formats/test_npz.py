@@ -15,7 +15,7 @@ from nnr.formats.npz import read, write
 
 ODD_NAMES = [
     "", ".", "..", "../../etc/passwd", "/abs", "a/b", "a\\b", "a//b/", "file", "allow_pickle", "args",
-    "arr_0", "x.npy", "x.npy.npy", "ü", "日本", "new\nline", "tab\t", " ", "CON", "a:b", "a" * 5000, "%s", "\x7f",
+    "arr_0", "x.npy", "x.npy.npy", "ü", "日本", "new\nline", "tab\t", " ", "CON", "a:b", "a" * 5000,
 ]  # fmt: skip
 
 

@@ -1,0 +1,87 @@
+"""Check whether a bitstream conforms: every violation, with section and place. Exit status 1 if there is any.
+
+Headers are checked against the specification, and the payloads are decoded, which also compares the checksums
+that streams of nnr carry. With --profile, tools outside the list of that capability profile count too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import nnr
+
+from ..errors import BitstreamError, LimitError, UnsupportedError
+from ..syntax.check import CAPABILITY_PROFILES, CheckReport, Finding, check
+from ..syntax.stream import StreamContext, read_units
+from .errors import about, one_line
+from .streams import add_out_of_band, read_bitstream, read_out_of_band
+
+__all__ = ["SUMMARY", "add_arguments", "run"]
+
+SUMMARY = "check whether a bitstream conforms"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `nnr check`."""
+    parser.add_argument("file", metavar="FILE", help="bitstream; `-` is standard input")
+    known = ", ".join(CAPABILITY_PROFILES)
+    parser.add_argument(
+        "--profile", choices=list(CAPABILITY_PROFILES), metavar="NAME",
+        help=f"also check that only tools of a list are used: {known}",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    add_out_of_band(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out `nnr check`."""
+    data = read_bitstream(args.file)
+    out_of_band = read_out_of_band(args)
+    with about(args.file):
+        report = check(data, profile=args.profile, out_of_band=out_of_band)
+        if not report.violations:
+            _check_payloads(data, out_of_band, report)
+    if args.json:
+        print(json.dumps(report.as_dict()))
+        return 0 if report.ok else 1
+    for kind, findings in (
+        ("violation", report.violations),
+        (f"outside {report.profile}", report.outside_profile),
+        ("note", report.notes),
+    ):
+        for finding in findings:
+            print(one_line(f"{args.file}: {kind}: {finding}"))
+    conclusion = "conforms" if not report.violations else _count(len(report.violations), "violation")
+    if report.profile is not None and not report.violations:
+        fits = "fits" if not report.outside_profile else "does not fit"
+        conclusion += f", {fits} {report.profile}"
+    units, notes = _count(report.units, "unit"), _count(len(report.notes), "note")
+    print(one_line(f"{args.file}: {conclusion}; {units}, {notes}"))
+    return 0 if report.ok else 1
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _check_payloads(data: bytes, out_of_band: Mapping[str, Any] | None, report: CheckReport) -> None:
+    """Decode the stream; what fails is a violation, what cannot be done here a note."""
+    try:
+        units = list(read_units(data, StreamContext(out_of_band)))
+        if any(unit.header.unit_header.get("parent_node_id_present_flag") for unit in units):
+            report.notes.append(Finding("payloads of an update are not decoded without its base", "", None))
+            return
+        if not nnr.decode(data, form="coded", out_of_band=out_of_band).report.checked:
+            report.notes.append(Finding("no checksums: a changed payload can go unnoticed", "", None))
+    except (UnsupportedError, LimitError) as error:
+        report.notes.append(Finding(f"payloads were not decoded: {error}", "", None))
+    except BitstreamError as error:
+        report.violations.append(
+            Finding(
+                error.reason, "", error.clause, error.unit_index, error.unit, error.byte_offset,
+                error.bit_offset, error.path,
+            )
+        )
