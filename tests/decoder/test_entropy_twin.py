@@ -115,9 +115,9 @@ class Composer(ArithmeticDecoder):
 
 
 def composed(
-    seed: int, unit: UnitParams, tensors: list[TensorParams], density: float = 0.3
+    seed: int, unit: UnitParams, tensors: list[TensorParams], density: float = 0.3, **more: float
 ) -> tuple[bytes, list[TensorResult]]:
-    """A payload for these parameters, and what it carries."""
+    """A payload for these parameters, and what it carries; `more` are odds of elements."""
     rng = random.Random(seed)
     odds = {
         "sig_flag": density,
@@ -125,7 +125,7 @@ def composed(
         "abs_level_greater_x2": 0.5,
         "shift_idx_minus_1_present_flag": rng.choice((0.0, 0.3)),
         "row_skip_list": 0.4,
-        "qp_value": 0.5,
+        **more,
     }
     if any(tensor.codebook_size for tensor in tensors):
         odds["abs_remainder"] = 0.0  # the last group of a bounded code is not full
@@ -408,3 +408,36 @@ def test_twins_agree_on_the_largest_levels(dq_flag: int, negative: str, group: i
     scale = 1 + dq_flag
     largest = (1 << 31) if negative == "1" else (1 << 31) - 1
     assert verdicts == [scale * magnitude <= largest for magnitude in magnitudes]
+
+
+# ----------------------------------------------------------------------------------------------------
+# The encoder of the core against the reference
+
+
+@given(parameters(), SEEDS, st.sampled_from(list(core.ParamOpt)), st.integers(0, 2))
+def test_the_reference_reads_what_the_core_encodes(
+    choice: Choice, seed: int, param_opt: core.ParamOpt, flag: int
+) -> None:
+    """Levels come from composed tensors, so that they follow the states of dependent quantization.
+
+    Skipped rows are left out: under dependent quantization they are part of the path (README D6), and the
+    encoder makes its own choice.
+    """
+    unit, tensors = choice
+    _, wanted = composed(seed, unit, tensors, row_skip_enabled_flag=0.0)
+    run = CoreRun(b"", unit, tensors)
+    run.units[0, core.Unit.PARAM_OPT] = param_opt
+    for k, (tensor, expected) in enumerate(zip(tensors, wanted)):
+        run.levels[k][:] = expected.levels
+        run.tensors[k, core.Tensor.QP] = expected.qp or 0
+        run.tensors[k, core.Tensor.HIST_FLAG] = flag
+        depends = unit.dq_flag and tensor.scan_order and tensor.cols % 4
+        run.tensors[k, core.Tensor.ROW_SKIP_FLAG] = 0 if depends else flag
+    (payload,) = core.encode_units(run.units, run.tensors)
+    result = decode_unit(payload, unit, tensors)
+    for k, expected in enumerate(wanted):
+        found = result.tensors[k]
+        assert found.levels.tolist() == expected.levels.tolist()
+        assert found.qp == expected.qp
+        run.result(k, found)
+    assert assert_twins(payload, unit, tensors)
