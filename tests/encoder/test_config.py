@@ -23,13 +23,23 @@ def test_every_option_has_a_help_text():
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"qp": 1.5}, TypeError), ({"qp": True}, TypeError), ({"qp": 10**6}, ValueError), ({"qp_density": 8}, ValueError),
-        ({"dq": 1}, TypeError), ({"scan_order": 5}, ValueError), ({"profile": 2}, ValueError),
-        ({"compat": "other"}, ValueError), ({"compat": "nncodec1"}, ValueError), ({"cabac_unary_length": 0}, ValueError),
-        ({"cabac_unary_length": 257}, ValueError), ({"nonfinite": "zero"}, ValueError), ({"raw": "name"}, TypeError),
-        ({"qp_per_tensor": {"x": "5"}}, TypeError), ({"lambda_scale": -1.0}, ValueError),
+        ({"qp": 1.5}, TypeError),
+        ({"qp": True}, TypeError),
+        ({"qp": 10**6}, ValueError),
+        ({"qp_density": 8}, ValueError),
+        ({"dq": 1}, TypeError),
+        ({"scan_order": 5}, ValueError),
+        ({"profile": 2}, ValueError),
+        ({"compat": "other"}, ValueError),
+        ({"compat": "nncodec1"}, ValueError),
+        ({"cabac_unary_length": 0}, ValueError),
+        ({"cabac_unary_length": 257}, ValueError),
+        ({"nonfinite": "zero"}, ValueError),
+        ({"raw": "name"}, TypeError),
+        ({"qp_per_tensor": {"x": "5"}}, TypeError),
+        ({"lambda_scale": -1.0}, ValueError),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_value_is_named(options, error):
     with pytest.raises(error, match=next(iter(options))):
         EncoderConfig(**options)
