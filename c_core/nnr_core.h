@@ -106,6 +106,15 @@ void nnr_encoder_free(nnr_encoder *encoder);
 int nnr_encode_units(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
                      int64_t tensor_count);
 
+/* (encoding 5.2) Nearest levels of `count` weights. NNR_ERR_LEVEL if one leaves 32 bits or is not a number. */
+int nnr_quantize_nearest(const float *weights, int32_t *levels, int64_t count, float step);
+
+/* (encoding 5.4) Doubled integers of dependent quantization with the smallest squared error, for a tensor in
+   matrix order whose samples will be coded in `scan_order`. Needs a byte a weight while it runs. Returns as
+   above, or NNR_ERR_MEMORY. */
+int nnr_quantize_trellis(const float *weights, int32_t *levels, int64_t rows, int64_t cols,
+                         int64_t scan_order, float step);
+
 enum { NNR_CONTEXT_COUNT = 1111 }; /* contexts of a handle, numbered as in contexts.h */
 
 /* The same engine step by step, for tests and traces. `data` must live as long as it is read. The step

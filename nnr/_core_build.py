@@ -12,7 +12,17 @@ from cffi import FFI
 
 ROOT = Path(__file__).resolve().parent.parent
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-SOURCES = ["model.c", "layout.c", "decode.c", "dequantize.c", "tokenise.c", "search.c", "encode.c"]
+SOURCES = [
+    "model.c",
+    "layout.c",
+    "decode.c",
+    "dequantize.c",
+    "tokenise.c",
+    "search.c",
+    "encode.c",
+    "quantize.c",
+    "trellis.c",
+]
 
 
 def public_api() -> str:

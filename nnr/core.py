@@ -40,6 +40,8 @@ __all__ = [
     "encode_units",
     "new_tensors",
     "new_units",
+    "quantize_nearest",
+    "quantize_trellis",
     "unit_error",
 ]
 
@@ -304,6 +306,51 @@ def _raise_unwritable(number: int, unit: Int64Array) -> None:
         raise CoreError(f"encode_units: unit {number}: {status.name}")
     tensor = int(unit[Unit.FAILED_TENSOR])
     raise SyntaxValueError(f"unit {number}, tensor {tensor} of the payload: {_CANNOT_WRITE[status]}")
+
+
+def _quantized(status: int) -> None:
+    if status == Status.LEVEL:
+        raise ValueError("a weight divided by the step does not fit 32 bits, or is not a number")
+    if status == Status.MEMORY:
+        raise MemoryError("no memory for the decisions of the trellis")
+    if status != Status.OK:
+        raise ValueError("shape, scan order or step out of range")
+
+
+def _weights(tensor: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    return np.ascontiguousarray(tensor, dtype=np.float32)
+
+
+def quantize_nearest(tensor: npt.ArrayLike, step: float) -> npt.NDArray[np.int32]:
+    """(encoding 5.2) Levels round(float32(w * float32(1/step))), halves away from zero; int32, same shape.
+
+    tensor: float32 (others are converted); step: rounded to float32. Raises ValueError for levels of more
+    than 32 bits and for weights that are not numbers.
+    """
+    weights = _weights(tensor)
+    levels = np.empty(weights.shape, dtype=np.int32)
+    _quantized(lib.nnr_quantize_nearest(*_buffers(weights, levels), weights.size, step))
+    return levels
+
+
+def quantize_trellis(
+    tensor: npt.ArrayLike, step: float, rows: int, cols: int, scan_order: int = 0
+) -> npt.NDArray[np.int32]:
+    """(encoding 5.4) Doubled integers of dependent quantization with the smallest squared error.
+
+    tensor: float32 of rows*cols elements; the samples have to be coded in the same `scan_order`. Returns
+    int32 in the tensor's shape; memory needed besides: one byte a weight. Raises as `quantize_nearest`.
+    """
+    weights = _weights(tensor)
+    if weights.size != rows * cols:
+        raise ValueError(f"{rows} x {cols} is not the size of a tensor of shape {weights.shape}")
+    levels = np.empty(weights.shape, dtype=np.int32)
+    _quantized(lib.nnr_quantize_trellis(*_buffers(weights, levels), rows, cols, scan_order, step))
+    return levels
+
+
+def _buffers(weights: npt.NDArray[np.float32], levels: npt.NDArray[np.int32]) -> tuple[Any, Any]:
+    return ffi.cast("float *", weights.ctypes.data), ffi.cast("int32_t *", levels.ctypes.data)
 
 
 class EngineDecoder:
