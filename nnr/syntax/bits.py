@@ -50,8 +50,12 @@ class BitReader:
         """Go to byte `start`, with byte `end` as the bound."""
         self.pos = 8 * start
         self.end = 8 * end
+        self._leave_window()
+
+    def _leave_window(self) -> None:
+        """Make the window empty; it must never end before the position."""
         self._word = 0
-        self._word_end = -1
+        self._word_end = self.pos
 
     def _fill(self, nbits: int) -> None:
         """Move the window so that `nbits` bits from the position on are in it, or raise TruncatedError."""
@@ -117,6 +121,8 @@ class BitReader:
             found = chunk.find(0)
             if found >= 0:
                 self.pos = 8 * (at + found + 1)
+                if self.pos > self._word_end:
+                    self._leave_window()
                 return bytes(self.data[start : at + found])
             at += len(chunk)
         if at - start > most:
@@ -136,6 +142,7 @@ class BitReader:
         first = self.pos >> 3
         skip = self.pos & 7
         self.pos += nbits
+        self._leave_window()
         held = Bits(bytes(self.data[first : (self.pos + 7) >> 3]))
         return str(held[skip : skip + nbits].bin)
 

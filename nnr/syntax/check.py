@@ -35,16 +35,16 @@ __all__ = ["CAPABILITY_PROFILES", "CheckReport", "Finding", "check", "fitting_pr
 
 PayloadFlags = Callable[[NnrUnit], Mapping[str, int] | None]
 
-_STR = NnrUnitType.NNR_STR
-_MPS = NnrUnitType.NNR_MPS
-_LPS = NnrUnitType.NNR_LPS
-_TPL = NnrUnitType.NNR_TPL
-_QNT = NnrUnitType.NNR_QNT
-_NDU = NnrUnitType.NNR_NDU
-_AGG = NnrUnitType.NNR_AGG
-_FLOAT = PayloadType.NNR_PT_FLOAT
-_BLOCK = PayloadType.NNR_PT_BLOCK
-_DC = CompressedParameterTypes.NNR_CPT_DC
+_STR = int(NnrUnitType.NNR_STR)
+_MPS = int(NnrUnitType.NNR_MPS)
+_LPS = int(NnrUnitType.NNR_LPS)
+_TPL = int(NnrUnitType.NNR_TPL)
+_QNT = int(NnrUnitType.NNR_QNT)
+_NDU = int(NnrUnitType.NNR_NDU)
+_AGG = int(NnrUnitType.NNR_AGG)
+_FLOAT = int(PayloadType.NNR_PT_FLOAT)
+_BLOCK = int(PayloadType.NNR_PT_BLOCK)
+_DC = int(CompressedParameterTypes.NNR_CPT_DC)
 
 CAPABILITY_PROFILES = {
     "3gpp-ims-full": (
@@ -363,7 +363,7 @@ class _Rules:
             self.note(
                 unit,
                 f"{path}.first_tensor_dimension_shift",
-                f"first_tensor_dimension_shift is {header.first_tensor_dimension_shift}: its meaning is unconfirmed",
+                f"first_tensor_dimension_shift is {header.first_tensor_dimension_shift} (unconfirmed)",
                 "0",
                 "semantics 4",
             )

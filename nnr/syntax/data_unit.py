@@ -39,14 +39,14 @@ __all__ = [
 DEFAULT_UNARY_LENGTH_MINUS1 = 9
 """(semantics 4) cabac_unary_length_minus1 where it is neither transmitted nor known out of band."""
 
-_INT = PayloadType.NNR_PT_INT
-_FLOAT = PayloadType.NNR_PT_FLOAT
-_RAW_FLOAT = PayloadType.NNR_PT_RAW_FLOAT
-_BLOCK = PayloadType.NNR_PT_BLOCK
-_DC = CompressedParameterTypes.NNR_CPT_DC
-_LS = CompressedParameterTypes.NNR_CPT_LS
-_BN = CompressedParameterTypes.NNR_CPT_BN
-_BI = CompressedParameterTypes.NNR_CPT_BI
+_INT = int(PayloadType.NNR_PT_INT)
+_FLOAT = int(PayloadType.NNR_PT_FLOAT)
+_RAW_FLOAT = int(PayloadType.NNR_PT_RAW_FLOAT)
+_BLOCK = int(PayloadType.NNR_PT_BLOCK)
+_DC = int(CompressedParameterTypes.NNR_CPT_DC)
+_LS = int(CompressedParameterTypes.NNR_CPT_LS)
+_BN = int(CompressedParameterTypes.NNR_CPT_BN)
+_BI = int(CompressedParameterTypes.NNR_CPT_BI)
 
 _REMEDY = (
     "give it as out_of_band={%r: {'tensor_dimensions': [...]}} "

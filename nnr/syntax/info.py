@@ -20,14 +20,14 @@ from .stream import NnrUnit, OutOfBand, StreamContext, check_begin, walk_units
 
 __all__ = ["PayloadHead", "block_members", "head_qp", "info", "payload_head", "tools_of"]
 
-_INT = PayloadType.NNR_PT_INT
-_RAW_FLOAT = PayloadType.NNR_PT_RAW_FLOAT
-_BLOCK = PayloadType.NNR_PT_BLOCK
-_NDU = NnrUnitType.NNR_NDU
-_DC = CompressedParameterTypes.NNR_CPT_DC
-_LS = CompressedParameterTypes.NNR_CPT_LS
-_BN = CompressedParameterTypes.NNR_CPT_BN
-_BI = CompressedParameterTypes.NNR_CPT_BI
+_INT = int(PayloadType.NNR_PT_INT)
+_RAW_FLOAT = int(PayloadType.NNR_PT_RAW_FLOAT)
+_BLOCK = int(PayloadType.NNR_PT_BLOCK)
+_NDU = int(NnrUnitType.NNR_NDU)
+_DC = int(CompressedParameterTypes.NNR_CPT_DC)
+_LS = int(CompressedParameterTypes.NNR_CPT_LS)
+_BN = int(CompressedParameterTypes.NNR_CPT_BN)
+_BI = int(CompressedParameterTypes.NNR_CPT_BI)
 
 
 class PayloadHead:

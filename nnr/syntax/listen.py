@@ -153,8 +153,13 @@ class ListeningReader(Reader):
     def _code(self, kind: str, n: int, name: str, index: tuple[int, ...], options: dict[str, Any]) -> None:
         start = self.pos
         super()._code(kind, n, name, index, options)
-        descriptor = {"flt": "flt(32)", "st": "st(v)", "bs": "bs(v)"}.get(kind, f"{n} u(1)")
+        descriptor = {"flt": "flt(32)", "bs": "bs(v)"}.get(kind, f"{n} u(1)")
         self._tell(descriptor, start, name, index, options)
+
+    def st(self, name: str, *index: int, **options: Any) -> None:
+        start = self.pos
+        super().st(name, *index, **options)
+        self._tell("st(v)", start, name, index, options)
 
     def byte_alignment(self) -> None:
         start = self.pos

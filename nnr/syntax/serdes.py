@@ -278,7 +278,11 @@ def _range_error(
 
 
 class Reader(Syntax, BitReader):
-    """Parses: each call reads an element and stores it as ``v.<name>``; the first violation is raised."""
+    """Parses: each call reads an element and stores it as ``v.<name>``; the first violation is raised.
+
+    Attributes:
+        tables: functions to call in the place of tables, which must have the same effect.
+    """
 
     def __init__(
         self,
@@ -291,6 +295,7 @@ class Reader(Syntax, BitReader):
         BitReader.__init__(self, data, start, end)
         self.limits = Limits() if limits is None else limits
         self.values = Values()
+        self.tables: dict[Table, Table] = {}
 
     # -- elements. The four that headers are made of are spelt out, for speed.
 
@@ -390,14 +395,16 @@ class Reader(Syntax, BitReader):
             pattern = self._located(name, index, self.read, n)
             little = int.from_bytes(pattern.to_bytes(4, "big"), "little")
             self._append(name, index, float_from_bits(little))
-        elif kind == "st":
-            self._append(name, index, self._located(name, index, self._string))
         elif kind == "bs":
             self._at_byte(name)
             self._append(name, index, self.data[self.pos >> 3 : self.end >> 3])
             self.pos = self.end
+            self._leave_window()
         else:
             self._append(name, index, self._located(name, index, self.read_bits, n))
+
+    def st(self, name: str, *index: int, **options: Any) -> None:
+        self._append(name, index, self._located(name, index, self._string))
 
     def _string(self) -> str:
         self._at_byte("a string")
@@ -488,7 +495,7 @@ class Reader(Syntax, BitReader):
         outer.__dict__[name] = inner
         self.values = inner
         try:
-            function(self, inner, ctx, *arguments)
+            self.tables.get(function, function)(self, inner, ctx, *arguments)
         except BitstreamError as error:
             self.values = outer
             self._name_place(error, name)
@@ -499,7 +506,7 @@ class Reader(Syntax, BitReader):
 
     def include(self, function: Table, ctx: Any, *arguments: Any) -> None:
         try:
-            function(self, self.values, ctx, *arguments)
+            self.tables.get(function, function)(self, self.values, ctx, *arguments)
         except BitstreamError as error:
             self._place(error, function)
             raise
@@ -547,7 +554,7 @@ class Reader(Syntax, BitReader):
     def rewind(self, mark: Any) -> None:
         """Go back to `mark`."""
         self.pos = mark
-        self._word_end = -1  # the window may begin behind the position now
+        self._leave_window()  # which may begin behind the position now
 
     def sound_since(self, mark: Any) -> bool:
         """Whether nothing was wrong since `mark`; here the first violation is raised."""

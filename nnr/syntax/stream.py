@@ -50,13 +50,13 @@ __all__ = [
 
 OutOfBand = Mapping[str, Mapping[str, Any]] | Callable[[str], "Mapping[str, Any] | None"]
 
-_STR = NnrUnitType.NNR_STR
-_MPS = NnrUnitType.NNR_MPS
-_LPS = NnrUnitType.NNR_LPS
-_TPL = NnrUnitType.NNR_TPL
-_QNT = NnrUnitType.NNR_QNT
-_NDU = NnrUnitType.NNR_NDU
-_AGG = NnrUnitType.NNR_AGG
+_STR = int(NnrUnitType.NNR_STR)
+_MPS = int(NnrUnitType.NNR_MPS)
+_LPS = int(NnrUnitType.NNR_LPS)
+_TPL = int(NnrUnitType.NNR_TPL)
+_QNT = int(NnrUnitType.NNR_QNT)
+_NDU = int(NnrUnitType.NNR_NDU)
+_AGG = int(NnrUnitType.NNR_AGG)
 
 SHORT_SIZE_MAX = 32767
 """(syntax 2.2) Largest unit with the size in two bytes."""
@@ -324,8 +324,8 @@ def _require_order(s: Syntax, unit_type: int, ctx: StreamContext) -> None:
     """(syntax 2.4) Rules of unit order without which the unit cannot be understood."""
     if unit_type == _STR:
         return
-    label = unit_name(Values(nnr_unit_type=unit_type))
     if ctx.profile is None:
+        label = unit_name(Values(nnr_unit_type=unit_type))
         s.require(False, f"the first unit is {label}", "an NNR_STR unit begins a network", "syntax 2.4")
         ctx.begin_network(Profile.EDITION_2)
     if unit_type == _MPS:
@@ -403,6 +403,10 @@ def read_units(data: Buffer, context: StreamContext | None = None) -> Iterator[N
     return walk_units(Reader(view, limits=ctx.limits), ctx)
 
 
+_MANY_UNITS = 16
+"""Number of the unit from which on the tables as straight-line code are worth their import."""
+
+
 def walk_units(
     reader: Reader,
     ctx: StreamContext,
@@ -414,6 +418,7 @@ def walk_units(
     it.
     """
     view = reader.data
+    limits = ctx.limits
     at = index = 0
     end = len(view)
     # Ends of the aggregate units around the position, with the layer parameter set in force before each.
@@ -426,8 +431,14 @@ def walk_units(
             return
         unit = NnrUnit(index, at, len(around))
         try:
-            ctx.limits.check("max_units", index + 1, "the number of units so far")
-            ctx.limits.check("max_recursion", unit.depth, "the depth of aggregate units in one another")
+            if index >= limits.max_units:
+                limits.check("max_units", index + 1, "the number of units so far")
+            if unit.depth > limits.max_recursion:
+                limits.check("max_recursion", unit.depth, "the depth of aggregate units in one another")
+            if index == _MANY_UNITS and type(reader) is Reader:
+                from .fast import FAST_TABLES
+
+                reader.tables = FAST_TABLES
             reader.begin_unit(unit)
             read_unit(reader, unit, end, ctx)
         except BitstreamError as error:
