@@ -54,7 +54,11 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iter
     check_target(path, overwrite=overwrite)
     target = _real(Path(path))
     if target.exists() and not target.is_file():
-        yield target
+        try:
+            yield target
+        except OSError as error:
+            _name(error, path)
+            raise
         return
     temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(6)}.tmp")
     try:
@@ -67,9 +71,10 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iter
         with contextlib.suppress(OSError):
             os.chmod(temporary, mode)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        _name(error, path)
         raise
 
 
@@ -78,6 +83,12 @@ def atomic_output(path: str | os.PathLike[str], *, overwrite: bool = True) -> It
     """As `atomic_path`, with the file opened for writing bytes."""
     with atomic_path(path, overwrite=overwrite) as temporary, open(temporary, "wb") as file:
         yield file
+
+
+def _name(error: BaseException, path: str | os.PathLike[str]) -> None:
+    """An error of writing is about the output; the system does not always say so."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        error.filename = os.fspath(path)
 
 
 def _real(path: Path) -> Path:

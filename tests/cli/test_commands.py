@@ -70,12 +70,12 @@ def test_json_reports(cli: Cli, model: dict, model_file: Path, tmp_path: Path) -
 
 def test_options_reach_the_encoder(cli: Cli, model: dict, model_file: Path, tmp_path: Path) -> None:
     stream = tmp_path / "x.nnr"
-    flags = ["--qp", "-30", "--no-dq", "--scan-order", "1", "--no-metadata", "--cabac-unary-length", "5"]
+    flags = ["--qp", "-30", "--no-dq", "--scan-order", "1", "--no-row-skip", "--cabac-unary-length", "5"]
     names = ["--qp-per-tensor", "half=-20", "--qp-per-tensor", "conv.*=-25", "--raw", "half"]
     names += ["--compat", "none"]
     assert cli("encode", model_file, "-o", stream, *flags, *names, "-T", "1").status == 0
     assert stream.read_bytes() == nnr.encode(
-        model, qp=-30, dq=False, scan_order=1, metadata=False, cabac_unary_length=5,
+        model, qp=-30, dq=False, scan_order=1, row_skip=False, cabac_unary_length=5,
         qp_per_tensor={"half": -20, "conv.*": -25}, compat=None, raw=["half"],
     )  # fmt: skip
 
@@ -193,7 +193,9 @@ def test_the_demo_prints_a_table_of_three_qualities(cli: Cli) -> None:
     assert sizes == sorted(sizes, reverse=True)
     assert errors == sorted(errors)
     for row in rows:
-        assert row["rms_error"] <= row["max_error"] <= 2 ** (row["qp"] / 4)
+        step = 2 ** (row["qp"] / 4)  # within 6 %; the spacing of each of the two quantizers is twice that
+        assert row["rms_error"] < 0.6 * step
+        assert row["max_error"] <= 2.2 * step
 
 
 def test_the_demo_model_is_the_evaluation_checkpoint() -> None:
