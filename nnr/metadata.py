@@ -35,7 +35,17 @@ from enum import IntEnum
 
 from .errors import ConformanceError, TruncatedError, UnsupportedError
 
-__all__ = ["STORAGE_FORMAT", "Kind", "Metadata", "TensorRecord", "is_metadata", "parse", "serialize"]
+__all__ = [
+    "CLAUSE",
+    "STORAGE_FORMAT",
+    "Kind",
+    "Metadata",
+    "TensorRecord",
+    "is_metadata",
+    "looks_like_metadata",
+    "parse",
+    "serialize",
+]
 
 #: topology_storage_format of the unit, one of the values 128..255 that the standard leaves unspecified.
 STORAGE_FORMAT = 0xAD
@@ -137,9 +147,27 @@ class Metadata:
             )
 
 
-def is_metadata(topology_storage_format: int, data: bytes | memoryview) -> bool:
-    """True when a topology unit is one of ours, of whatever version."""
-    return topology_storage_format == STORAGE_FORMAT and bytes(data[:3]) == MAGIC[:3]
+def is_metadata(formats: tuple[int, int], data: bytes | memoryview) -> bool:
+    """True when a topology unit is one of ours, of whatever version.
+
+    Args:
+        formats: topology_storage_format and topology_compression_format.
+    """
+    return formats == (STORAGE_FORMAT, 0) and bytes(data[:3]) == MAGIC[:3]
+
+
+def looks_like_metadata(unit: bytes | memoryview, trailing: bytes | memoryview = b"") -> bool:
+    """True when a unit that is no metadata unit has the bytes of one, changed in its head or swallowed whole.
+
+    Not even one changed byte may make the unit that holds the checksums pass for one to be skipped.
+
+    Args:
+        trailing: the part of the unit behind its known syntax.
+    """
+    head = bytes(unit[:14])
+    wrong = (sum(a != b for a, b in zip(head[k : k + 4], MAGIC, strict=True)) for k in range(len(head) - 3))
+    near = min(wrong, default=4)
+    return near == 0 or (near == 1 and STORAGE_FORMAT in head) or MAGIC in bytes(trailing)
 
 
 def _number(value: int) -> bytes:
@@ -221,10 +249,15 @@ def parse(data: bytes | memoryview) -> Metadata:
         raise UnsupportedError(
             f"the metadata unit has layout {data[:4]!r}, this version of nnr reads {MAGIC!r}", clause=CLAUSE
         )
+    text, end = data[len(MAGIC) : -1], data[-1:]
     try:
-        body = base64.b85decode(data[len(MAGIC) :].rstrip(b"\0"))
+        body = base64.b85decode(text)
     except ValueError:
-        raise ConformanceError("the metadata unit is not base85 text", clause=CLAUSE) from None
+        body = b""
+    if end != b"\0" or base64.b85encode(body) != text:
+        raise ConformanceError(
+            "the metadata unit is not base85 text with a zero byte behind it", clause=CLAUSE
+        )
     if len(body) < 4 or zlib.crc32(body[:-4]) != int.from_bytes(body[-4:], "little"):
         raise ConformanceError("the metadata unit does not match its own CRC-32", clause=CLAUSE)
     return _parse_body(_Body(body[:-4]))

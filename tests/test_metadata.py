@@ -61,14 +61,14 @@ def test_layout_worked_by_hand():
 
 def test_a_later_layout_is_unsupported_not_wrong():
     data = b"nnr2" + serialize(Metadata(2, 0, [], []))[4:]
-    assert is_metadata(STORAGE_FORMAT, data)
+    assert is_metadata((STORAGE_FORMAT, 0), data)
     with pytest.raises(UnsupportedError, match="nnr2"):
         parse(data)
 
 
 def test_other_topology_data_is_not_ours():
-    assert not is_metadata(0, b"nnr1")
-    assert not is_metadata(STORAGE_FORMAT, b"onnx")
+    assert not is_metadata((0, 0), b"nnr1")
+    assert not is_metadata((STORAGE_FORMAT, 0), b"onnx")
 
 
 def _with_crc(body: bytes) -> bytes:

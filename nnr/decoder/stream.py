@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import BitstreamError, ConformanceError, TruncatedError
 from ..limits import Limits
-from ..metadata import Metadata, is_metadata
+from ..metadata import CLAUSE, Metadata, is_metadata, looks_like_metadata
 from ..metadata import parse as parse_metadata
 from ..syntax.constants import NnrUnitType
 from ..syntax.stream import NnrUnit, StreamContext, read_units
@@ -83,6 +83,13 @@ def read_stream(
     context = StreamContext(out_of_band=out_of_band, limits=limits)
     units = list(read_units(data, context))
     metadata, crcs = _metadata(data, units, check)
+    if all(unit.unit_type in (NnrUnitType.NNR_STR, NnrUnitType.NNR_MPS) for unit in units):
+        last = units[-1]
+        if not (last.mps is not None and last.mps.mps_parent_signalling_enabled_flag):
+            # Not in spec: an update may have no units (README D28), a model that has none was cut
+            raise located(
+                TruncatedError("the stream ends before its first tensor", clause="syntax 2.4"), last
+            )
     plans = _plans([unit for unit in units if unit.unit_type == NnrUnitType.NNR_NDU], limits)
     output = max(sum(4 * plan.elements for plan in plans), restored_bytes(plans, metadata))
     limits.check(
@@ -103,10 +110,11 @@ def _metadata(data: memoryview, units: list[NnrUnit], check: bool) -> tuple[Meta
         found = None
         for k in range(first, end):
             unit = units[k]
-            if unit.unit_type != NnrUnitType.NNR_TPL or unit.payload is None:
-                continue
-            content = unit.payload.get("topology_data")
-            if content is None or not is_metadata(unit.header.unit_header.topology_storage_format, content):
+            content = _metadata_content(unit)
+            if content is None:
+                whole = data[unit.byte_offset : unit.byte_offset + unit.size]
+                if unit.unit_type != NnrUnitType.NNR_NDU and looks_like_metadata(whole, unit.trailing):
+                    raise located(ConformanceError("the metadata unit is damaged", clause=CLAUSE), unit)
                 continue
             try:
                 found = parse_metadata(content)
@@ -119,6 +127,19 @@ def _metadata(data: memoryview, units: list[NnrUnit], check: bool) -> tuple[Meta
     return found, crcs
 
 
+def _metadata_content(unit: NnrUnit) -> memoryview | None:
+    """topology_data of a metadata unit; None for every other unit."""
+    if unit.unit_type != NnrUnitType.NNR_TPL or unit.payload is None:
+        return None
+    content: memoryview | None = unit.payload.get("topology_data")
+    header = unit.header
+    as_written = header.independently_decodable_flag, header.partial_data_counter_present_flag
+    if content is None or as_written != (1, 0):
+        return None
+    formats = header.unit_header.topology_storage_format, header.unit_header.topology_compression_format
+    return content if is_metadata(formats, content) else None
+
+
 def _check_announced(
     data: memoryview, units: list[NnrUnit], metadata: Metadata, first: int, own: int, end: int, check: bool
 ) -> None:
@@ -126,7 +147,7 @@ def _check_announced(
     if own - first != metadata.units_before:
         raise ConformanceError(
             f"{metadata.units_before} units are announced before the metadata unit, {own - first} are there",
-            clause="docs/metadata.md",
+            clause=CLAUSE,
         )
     metadata.verify_before(bytes(data[units[first].byte_offset : units[own].byte_offset]))
     after = units[own + 1 : end]

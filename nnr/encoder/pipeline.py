@@ -67,6 +67,10 @@ def encode_stream(
     transforms, quantizer = _tools(config)
     for transform in transforms:
         tensors = transform.apply(tensors)
+    if not tensors and not config.metadata:
+        raise ValueError(
+            "tensors: without metadata a model of no tensors cannot be told from a stream cut short"
+        )
     cargo = load_cargo(tensors, config)
     base_qp = _base_qp(cargo.carriers, config)
     total = sum(carrier.elements for carrier in cargo.carriers)
