@@ -349,6 +349,10 @@ def test_unbounded_codes(bins: str, value: int) -> None:
         ("1 11 10 1", 5, 8, 0),
         ("1 11 11 00", 6, 8, 0),
         ("1 11 11 01", 7, 8, 0),
+        # 6 above zero: 4 + 2 is not above 6, so the prefix of 4 and 5 ends with its 0
+        ("1 11 10 0", 4, 7, 0),
+        ("1 11 10 1", 5, 7, 0),
+        ("1 11 11 00", 6, 7, 0),
         # 5 above zero: after one escape flag of 1, 4 + 2 > 5
         ("1 11 1 0", 4, 6, 0),
         ("1 11 1 1", 5, 6, 0),
