@@ -13,8 +13,8 @@
    back reads states from them, and then indices and levels follow for a whole piece at once.
 
    No step depends on how a machine orders its sums: results are the same everywhere. */
+#include <math.h> /* fabsf only: exact, and one instruction */
 #include <stdlib.h>
-#include <string.h>
 
 #include "nnr_core.h"
 #include "pair.h"
@@ -38,23 +38,25 @@ typedef struct {
 
 enum { LEVEL_LIMIT = INT32_MAX - 4 };
 
-/* x of the weights of a run. Returns 0 if a level would not fit 32 bits, or is not a number. */
+/* x of weights in a row. Returns 0 if a level would not fit 32 bits, or if one is not a number. */
+NNR_NOINLINE int load_row(const float *weights, int64_t count, double step, double *size)
+{
+    int64_t i, fit = 0;
+    for (i = 0; i < count; i++) {
+        const double x = (double)fabsf(weights[i]) / step;
+        size[i] = x;
+        fit += x <= (double)LEVEL_LIMIT;
+    }
+    return fit == count;
+}
+
 static int load_sizes(const float *weights, const run *r, double step, double *size)
 {
-    double largest = 0.0;
-    int64_t row, col, i = 0;
-    int all_numbers = 1;
-    for (row = 0; row < r->height; row++) {
-        const float *from = weights + r->first + row * r->stride;
-        for (col = 0; col < r->width; col++, i++) {
-            const double weight = (double)from[col];
-            const double x = (weight < 0.0 ? -weight : weight) / step;
-            largest = x > largest ? x : largest;
-            all_numbers &= x <= (double)LEVEL_LIMIT;
-            size[i] = x;
-        }
-    }
-    return all_numbers;
+    int64_t row;
+    int fit = 1;
+    for (row = 0; row < r->height; row++)
+        fit &= load_row(weights + r->first + row * r->stride, r->width, step, size + row * r->width);
+    return fit;
 }
 
 NNR_INLINE int32_t lowest_candidate(double x)
@@ -75,7 +77,7 @@ NNR_INLINE double squared_error(double x, int32_t n)
     return error * error;
 }
 
-static void measure(const double *size, int64_t count, distances *d)
+NNR_NOINLINE void measure(const double *size, int64_t count, distances *d)
 {
     int64_t i;
     for (i = 0; i < count; i++) {
@@ -97,7 +99,7 @@ typedef struct {
 
 /* Add, compare, select. Bit s of a decision is the parity by which state s is reached; the lower
    predecessor wins a tie. */
-static void extend_paths(path_costs *costs, const distances *d, int64_t count, uint8_t *decisions)
+NNR_NOINLINE void extend_paths(path_costs *costs, const distances *d, int64_t count, uint8_t *decisions)
 {
     pair even_a = costs->even_a, even_b = costs->even_b, odd_a = costs->odd_a, odd_b = costs->odd_b;
     int64_t i;
@@ -142,7 +144,7 @@ static unsigned cheapest_state(const path_costs *costs)
 }
 
 /* From the state behind a piece to the one before it. */
-static unsigned trace_back(unsigned state, const uint8_t *decisions, int64_t count, uint8_t *steps)
+NNR_NOINLINE unsigned trace_back(unsigned state, const uint8_t *decisions, int64_t count, uint8_t *steps)
 {
     int64_t i;
     for (i = count - 1; i >= 0; i--) {
@@ -153,19 +155,19 @@ static unsigned trace_back(unsigned state, const uint8_t *decisions, int64_t cou
     return state;
 }
 
-static void find_levels(const double *size, const uint8_t *steps, int64_t count, int32_t *levels)
+NNR_NOINLINE void find_levels(const double *size, const uint8_t *steps, int64_t count, int32_t *levels)
 {
     int64_t i;
     for (i = 0; i < count; i++) {
         const double x = size[i];
         const int32_t parity = steps[i] & 1, odd = steps[i] >> 1;
         const int32_t n = candidate(lowest_candidate(x), (3 * odd) ^ (2 * parity));
-        const int32_t is_zero = (parity == 0) & (x * x < squared_error(x, n));
-        levels[i] = is_zero ? 0 : n;
+        const int32_t is_zero = (parity ^ 1) & (x * x < squared_error(x, n));
+        levels[i] = n & (is_zero - 1);
     }
 }
 
-static void store_levels(const float *weights, const run *r, const int32_t *sizes, int32_t *levels)
+NNR_NOINLINE void store_levels(const float *weights, const run *r, const int32_t *sizes, int32_t *levels)
 {
     int64_t row, col, i = 0;
     for (row = 0; row < r->height; row++) {
