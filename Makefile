@@ -12,6 +12,8 @@ PEER := .venv-peer
 BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
+# A Python with torch, safetensors and Pillow: the benchmarks then measure accuracies too.
+EVAL_PYTHON ?=
 
 # What the installed package is made of; Python sources are used in place and need no new installation.
 RECIPE := setup.py setup.cfg pyproject.toml MANIFEST.in nnr/_core_build.py nnr/_version.py $(wildcard c_core/*)
@@ -40,8 +42,8 @@ interop: $(VENV)/.ready $(PEER)/.ready
 	$(BIN)/python -m pytest -m interop $(PYTEST_ARGS)
 
 bench: $(VENV)/.ready $(PEER)/.ready
-	$(BIN)/python benchmarks/models.py --docs docs/interop.md
-	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/models.py --docs docs/interop.md --readme README.md $(if $(EVAL_PYTHON),--eval-python $(EVAL_PYTHON))
+	$(BIN)/python benchmarks/end_to_end.py --docs docs/interop.md
 
 build: $(VENV)/.ready
 	$(BIN)/python $(PIP) build

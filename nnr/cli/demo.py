@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,10 +85,30 @@ def _print_row(row: Mapping[str, Any]) -> None:
 
 
 def _print_hints() -> None:
+    nnr_command = _command()
     print(
         "\nEvery row was written as a standard bitstream (ISO/IEC 15938-17) and read back. Next:\n"
-        f"  nnr encode {MODEL} -o lenet5.nnr --qp -32\n"
-        "  nnr info lenet5.nnr\n"
-        "  nnr decode lenet5.nnr -o lenet5_decoded.npz\n"
-        "and your own model: nnr encode model.safetensors -o model.nnr   (pip install 'nnr[safetensors]')"
+        f"  {nnr_command} encode {_short(MODEL)} -o lenet5.nnr --qp -32\n"
+        f"  {nnr_command} info lenet5.nnr\n"
+        f"  {nnr_command} decode lenet5.nnr -o lenet5_decoded.npz\n"
+        f"and your own model, with pip install 'nnr[safetensors]':\n"
+        f"  {nnr_command} encode model.safetensors -o model.nnr"
     )
+
+
+def _command() -> str:
+    """What the user types to run this program."""
+    invoked = Path(sys.argv[0])
+    if invoked.name == "__main__.py":
+        return f"{_short(Path(sys.executable))} -m nnr"
+    found = shutil.which("nnr")
+    same = found is not None and os.path.realpath(found) == os.path.realpath(invoked)
+    return "nnr" if same else _short(invoked)
+
+
+def _short(path: Path) -> str:
+    """The path from here, where that is shorter."""
+    try:
+        return shlex.quote(min(os.path.relpath(path), os.fspath(path), key=len))
+    except ValueError:  # on another drive
+        return shlex.quote(os.fspath(path))
