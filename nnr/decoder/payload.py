@@ -8,7 +8,6 @@ for the whole stream, and nothing is given out before it is made.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ from ..errors import BitstreamError, ConformanceError, TruncatedError
 from ..syntax.constants import PayloadType
 from . import entropy
 from .plan import TensorPlan, UnitPlan
-from .quantization import codebook_values, uniform_values
+from .quantization import check_indices, codebook_values, uniform_values
 
 __all__ = ["Backend", "CodedTensor", "CodedUnit", "Dialect", "TensorContext", "decode_payloads"]
 
@@ -259,30 +258,27 @@ def _raw_floats(plan: UnitPlan) -> np.ndarray:
 
 
 def _finish(coded: CodedTensor, unit: UnitPlan, want: str) -> None:
-    """Values from levels where they are wanted and the core has not made them (decoding 10)."""
-    if want == "levels" or coded.levels is None:
+    """Check levels, and make values of them where they are wanted and the core has not (decoding 10)."""
+    if coded.levels is None:
         return
-    if unit.payload_type == PayloadType.NNR_PT_INT:
+    book = coded.plan.codebook
+    if book is not None:
+        try:
+            check_indices(coded.levels, len(book.entries), book.zero_offset)
+        except ConformanceError as error:
+            raise _located(error, unit) from None
+    if want == "levels":
+        return
+    if coded.qp is None:
         coded.values = coded.levels
+    elif book is None:
+        coded.values = uniform_values(coded.levels, coded.qp, unit.qp_density)
     else:
-        assert coded.qp is not None
-        book = coded.plan.codebook
-        if book is None:
-            coded.values = uniform_values(coded.levels, coded.qp, unit.qp_density)
-        else:
-            try:
-                coded.values = codebook_values(
-                    coded.levels, book.entries, book.zero_offset, coded.qp, unit.qp_density
-                )
-            except ConformanceError as error:
-                raise _located(error, unit) from None
+        coded.values = codebook_values(
+            coded.levels, book.entries, book.zero_offset, coded.qp, unit.qp_density
+        )
     if want == "values":
         coded.levels = None
-
-
-def payload_digest(payload: memoryview, name: Literal["sha256", "sha512"]) -> bytes:
-    """(decoding 11.2) Digest by which a unit can be named as a parent."""
-    return hashlib.new(name, payload).digest()
 
 
 def _run_c(

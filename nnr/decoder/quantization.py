@@ -17,6 +17,7 @@ from .clauses import clause
 
 __all__ = [
     "DQ_TRANSITION",
+    "check_indices",
     "codebook_values",
     "next_state",
     "qp_of_step",
@@ -78,6 +79,23 @@ def uniform_values(levels: np.ndarray, qp: int, qp_density: int) -> np.ndarray:
         return levels.astype(np.float32) * np.float32(step_size(qp, qp_density))
 
 
+def check_indices(indices: np.ndarray, codebook_size: int, cb_zero_offset: int) -> None:
+    """(decoding 10.3) Codebook indices must lie inside the codebook; profile 0 can code others.
+
+    Raises:
+        ConformanceError: one does not.
+    """
+    if indices.size:
+        low, high = int(indices.min()), int(indices.max())
+        if low < -cb_zero_offset or high >= codebook_size - cb_zero_offset:
+            bad = low if low < -cb_zero_offset else high
+            raise ConformanceError(
+                f"index {bad} is outside the codebook, which reaches from {-cb_zero_offset} "
+                f"to {codebook_size - 1 - cb_zero_offset}",
+                clause="decoding 10.3",
+            )
+
+
 @clause("decoding 10.3")
 def codebook_values(
     indices: np.ndarray, codebook: Sequence[int], cb_zero_offset: int, qp: int, qp_density: int
@@ -91,15 +109,7 @@ def codebook_values(
     Raises:
         ConformanceError: an index lies outside the codebook.
     """
-    if indices.size:
-        low, high = int(indices.min()), int(indices.max())
-        if low < -cb_zero_offset or high >= len(codebook) - cb_zero_offset:
-            bad = low if low < -cb_zero_offset else high
-            raise ConformanceError(
-                f"index {bad} is outside the codebook, which reaches from {-cb_zero_offset} "
-                f"to {len(codebook) - 1 - cb_zero_offset}",
-                clause="decoding 10.3",
-            )
+    check_indices(indices, len(codebook), cb_zero_offset)
     with np.errstate(over="ignore", under="ignore"):
         entries = (np.array(codebook, dtype=np.float64) * step_size(qp, qp_density)).astype(np.float32)
     values = np.empty(indices.shape, np.float32)

@@ -1,48 +1,100 @@
 """From quantized tensors to syntax elements and payload bytes: the inverse of `decoder.plan`.
 
-In: element ids and `QuantizedTensor`s of one unit. Out: a `CodedPayload`, then header values for
-`syntax.stream.write_unit`.
+In: the members of one unit, quantized. Out: a `CodedUnit` with the payload and the header values that
+`syntax.stream.write_unit` takes. Order, dimensions and codebook rules are those of `decoder.plan`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .. import core
-from ..decoder.plan import matrix_shape
-from ..syntax.constants import PayloadType, QuantizationMethodFlags
-from ..syntax.data_unit import entry_point_elements
+from ..decoder.payload import TensorContext
+from ..decoder.plan import Role, block_roles, matrix_shape
+from ..syntax.constants import CompressedParameterTypes as Cpt
+from ..syntax.constants import ParentNodeIdType, PayloadType, QuantizationMethodFlags
+from ..syntax.data_unit import codebook_elements, entry_point_elements
 from .config import EncoderConfig
 from .tools import QuantizedTensor
 
-__all__ = ["CodedPayload", "code_tensor", "data_unit_header", "model_parameter_set", "raw_payload"]
+__all__ = [
+    "CodedUnit",
+    "Link",
+    "Member",
+    "code_unit",
+    "effective_scan_order",
+    "model_parameter_set",
+    "raw_unit",
+]
+
+_TYPE_OF_ROLE = {
+    Role.G: Cpt.NNR_CPT_DC,
+    Role.LOCAL_SCALING: Cpt.NNR_CPT_LS,
+    Role.BN_BETA: Cpt.NNR_CPT_BN,
+    Role.BIAS: Cpt.NNR_CPT_BI,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class CodedPayload:
-    """Payload bytes of one unit, and the header values that belong to them.
+class Member:
+    """One quantized tensor of a unit, and what it is to its layer."""
+
+    element_id: str
+    role: Role
+    quantized: QuantizedTensor
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Place of a unit in the parameter update tree (decoding 11.2).
 
     Attributes:
-        qp: quantization parameter (base included), None for integers and raw floats.
+        parameter_id: number of the parameter in the model.
+        depth: put_node_depth.
+        differential: the unit is a difference to its parent.
+        parent_digest: SHA-256 of the parent's payload, to name it by that; None to name it by its node.
+        temporal: use temporal contexts; every member needs a base then.
+        history: code the history flag as 0 never, 2 if it saves bytes.
+        contexts: base levels and history of each member, by element id.
+    """
+
+    parameter_id: int
+    depth: int
+    differential: bool = False
+    parent_digest: bytes | None = None
+    temporal: bool = False
+    history: int = 0
+    contexts: Mapping[str, TensorContext] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CodedUnit:
+    """One data unit, coded.
+
+    Attributes:
         header: values of nnr_compressed_data_unit_header.
     """
 
-    element_id: str
+    element_ids: tuple[str, ...]
     payload: bytes
     header: dict[str, Any]
-    qp: int | None
-    dq_flag: int
 
 
 def model_parameter_set(
-    config: EncoderConfig, *, codebooks: bool, base_qp: int, topology: bool
+    config: EncoderConfig, *, codebooks: bool, base_qp: int, topology: bool, parents: bool = False
 ) -> dict[str, Any]:
-    """(syntax 4.1) Values of the model parameter set of an absolute stream."""
+    """(syntax 4.1) Values of a model parameter set.
+
+    Args:
+        codebooks: some unit has a codebook.
+        topology: the stream has a topology unit.
+        parents: units may name parents: the stream is an update.
+    """
     methods = QuantizationMethodFlags.NNR_QSU
     if codebooks:
         methods |= QuantizationMethodFlags.NNR_QCB
@@ -62,8 +114,10 @@ def model_parameter_set(
             "base_model_id_present_flag": 0,
             "validation_set_performance_present_flag": 0,
             "metric_type_performance_map_valid_flag": 0,
-            "mps_parent_signalling_enabled_flag": 0,
+            "mps_parent_signalling_enabled_flag": int(parents),
         }
+        if parents:
+            values["nnr_pre_flag"] = 0
     return values
 
 
@@ -73,112 +127,177 @@ def effective_scan_order(shape: Sequence[int], scan_order: int) -> int:
     return scan_order if rows > 1 and cols > 1 else 0
 
 
-def data_unit_header(
-    element_id: str,
+def _common_header(
+    element_ids: Sequence[str],
     payload_type: PayloadType,
-    shape: Sequence[int],
-    *,
-    profile: int,
-    cabac_unary_length: int,
-    dq_flag: int = 0,
-    scan_order: int = 0,
-    entry_points: Sequence[tuple[int, int, int]] = (),
+    dims: Sequence[int],
+    config: EncoderConfig,
+    link: Link | None,
 ) -> dict[str, Any]:
-    """(syntax 9.1) Header values of a unit with one tensor, every parameter in band.
-
-    Args:
-        entry_points: distance in bits, offset register and quantizer state of each block row but the first
-            (decoding 9.3).
-    """
+    """(syntax 9.1) Elements that every unit has; all parameters in band."""
+    block = payload_type == PayloadType.NNR_PT_BLOCK
     header: dict[str, Any] = {
         "nnr_compressed_data_unit_payload_type": int(payload_type),
-        "nnr_multiple_topology_elements_present_flag": 0,
+        "nnr_multiple_topology_elements_present_flag": int(block),
         "nnr_decompressed_data_format_present_flag": 0,
         "input_parameters_present_flag": 1,
-        "topology_elem_id": element_id,
         "tensor_dimensions_flag": 1,
         "cabac_unary_length_flag": 1,
         "compressed_parameter_types": 0,
-        "tensor_dimensions": list(shape),
-        "cabac_unary_length_minus1": cabac_unary_length - 1,
+        "tensor_dimensions": list(dims),
+        "cabac_unary_length_minus1": config.cabac_unary_length - 1,
     }
-    if profile == 1:
-        header["node_id_present_flag"] = 0
-    if payload_type == PayloadType.NNR_PT_FLOAT:
-        header["codebook_present_flag"] = 0
-    if payload_type != PayloadType.NNR_PT_RAW_FLOAT:
-        header["dq_flag"] = dq_flag
-    if len(shape) > 1:
-        if profile == 1:
+    if block:
+        header["topology_elem_id_list"] = list(element_ids)
+    else:
+        header["topology_elem_id"] = element_ids[0]
+    if config.profile == 1:
+        header |= _link_header(link)
+        if len(dims) > 1:
             header["first_tensor_dimension_shift"] = 0
-        header["scan_order"] = scan_order
-        if scan_order:
-            bits, offsets, states = zip(*entry_points, strict=True) if entry_points else ((), (), ())
-            header |= entry_point_elements(bits, offsets, states if dq_flag else None)
+    if len(dims) > 1:
+        header["scan_order"] = 0
     return header
 
 
-def raw_payload(element_id: str, values: np.ndarray, config: EncoderConfig) -> CodedPayload:
+def _link_header(link: Link | None) -> dict[str, Any]:
+    """(syntax 9.1) Node and parent identifiers."""
+    if link is None:
+        return {"node_id_present_flag": 0}
+    header: dict[str, Any] = {
+        "node_id_present_flag": 1,
+        "device_id": 0,
+        "parameter_id": link.parameter_id,
+        "put_node_depth": link.depth,
+    }
+    if link.differential:
+        header |= {"parent_node_id_present_flag": 1, "temporal_context_modeling_flag": int(link.temporal)}
+        if link.parent_digest is None:
+            header |= {"parent_node_id_type": int(ParentNodeIdType.ICNN_NDU_ID), "parent_device_id": 0}
+        else:
+            header |= {
+                "parent_node_id_type": int(ParentNodeIdType.ICNN_NDU_PL_SHA256),
+                "parent_node_payload_sha256": int.from_bytes(link.parent_digest, "big"),
+            }
+    return header
+
+
+def raw_unit(
+    element_id: str, values: np.ndarray, config: EncoderConfig, link: Link | None = None
+) -> CodedUnit:
     """(decoding 10.8) A unit of raw floats: row-major little-endian binary32."""
-    header = data_unit_header(
-        element_id,
-        PayloadType.NNR_PT_RAW_FLOAT,
-        values.shape,
-        profile=config.profile,
-        cabac_unary_length=config.cabac_unary_length,
-    )
-    return CodedPayload(element_id, values.astype("<f4", copy=False).tobytes(), header, None, 0)
+    header = _common_header([element_id], PayloadType.NNR_PT_RAW_FLOAT, values.shape, config, link)
+    return CodedUnit((element_id,), values.astype("<f4", copy=False).tobytes(), header)
 
 
-def code_tensor(
-    element_id: str,
-    quantized: QuantizedTensor,
+def code_unit(
+    members: Sequence[Member],
     payload_type: PayloadType,
     config: EncoderConfig,
     base_qp: int,
-) -> CodedPayload:
-    """(encoding 2) Entropy-code one tensor as a unit of its own.
+    link: Link | None = None,
+) -> CodedUnit:
+    """(encoding 2) Entropy-code the tensors of one unit.
+
+    Args:
+        members: one tensor, or those of a block in any order.
 
     Raises:
         SyntaxValueError: levels that cannot be written, because they leave 32 bits or do not follow the
         states
             of dependent quantization: a defect of the tool that made them.
+        ValueError: the members do not make up a block.
     """
-    shape = quantized.levels.shape
-    scan_order = effective_scan_order(shape, config.scan_order)
+    types, ids, payload_order = _arrange(members, payload_type)
+    weight = ids[0].quantized
+    dims = weight.levels.shape
+    header = _common_header([m.element_id for m in ids], payload_type, dims, config, link)
+    header["compressed_parameter_types"] = int(types)
+    scan_order = effective_scan_order(dims, config.scan_order)
     has_qp = payload_type != PayloadType.NNR_PT_INT
-    rows, cols = matrix_shape(shape)
-    block_rows = -(-rows // (4 << scan_order)) if scan_order else 0
-    entries = np.zeros((block_rows, 3), np.int64)
+    if has_qp:
+        header["codebook_present_flag"] = int(weight.codebook is not None)
+        if weight.codebook is not None:
+            book = weight.codebook
+            header["integer_codebook"] = codebook_elements(book.entries, book.zero_offset)
+    header["dq_flag"] = weight.dq_flag
+    entries: list[np.ndarray] = []
+    rows = [_tensor_row(m, config, base_qp, link, scan_order, has_qp, entries) for m in payload_order]
     unit = [0] * len(core.Unit)
-    unit[core.Unit.TENSOR_COUNT] = 1
+    unit[core.Unit.TENSOR_COUNT] = len(rows)
     unit[core.Unit.PROFILE] = config.profile
-    unit[core.Unit.DQ_FLAG] = quantized.dq_flag
+    unit[core.Unit.DQ_FLAG] = weight.dq_flag
+    unit[core.Unit.PARENT_NODE_ID_PRESENT_FLAG] = int(link is not None and link.differential)
+    unit[core.Unit.TEMPORAL_CONTEXT_MODELING_FLAG] = int(link is not None and link.temporal)
     unit[core.Unit.ESCAPE_CONTEXT_COUNT] = 32 if config.compat == "nncodec1" else 31
     unit[core.Unit.PARAM_OPT] = core.ParamOpt.EXACT if config.param_opt else core.ParamOpt.OFF
-    tensor = [0] * len(core.Tensor)
-    tensor[core.Tensor.ROWS], tensor[core.Tensor.COLS] = rows, cols
-    tensor[core.Tensor.CABAC_UNARY_LENGTH] = config.cabac_unary_length
-    tensor[core.Tensor.SCAN_ORDER] = scan_order
-    tensor[core.Tensor.HAS_QP] = int(has_qp)
-    tensor[core.Tensor.BASE_QP] = base_qp if has_qp else 0
-    tensor[core.Tensor.QP] = quantized.qp if has_qp else 0
-    tensor[core.Tensor.QP_DENSITY] = config.qp_density
-    tensor[core.Tensor.ROW_SKIP_FLAG] = 2 if config.row_skip and config.profile == 1 else 0
-    tensor[core.Tensor.LEVELS] = core.address(quantized.levels)
-    tensor[core.Tensor.ENTRY_LIST] = core.address(entries)
-    (payload,) = core.encode_units(core.new_units([unit]), core.new_tensors([tensor]))
-    entry_points = [
-        (bits - before, offset, state) for (before, _, _), (bits, offset, state) in pairwise(entries.tolist())
+    (payload,) = core.encode_units(core.new_units([unit]), core.new_tensors(rows))
+    if scan_order:
+        header["scan_order"] = scan_order
+        header |= _entry_points(entries, weight.dq_flag)
+    return CodedUnit(tuple(m.element_id for m in ids), payload, header)
+
+
+def _arrange(members: Sequence[Member], payload_type: PayloadType) -> tuple[Cpt, list[Member], list[Member]]:
+    """Types of a unit, its members in the order of the ids and in that of the payload."""
+    if payload_type != PayloadType.NNR_PT_BLOCK:
+        return Cpt(0), list(members), list(members)
+    by_role = {m.role: m for m in members}
+    types = Cpt(0)
+    for role, kind in _TYPE_OF_ROLE.items():
+        if role in by_role:
+            types |= kind
+    id_roles, payload_roles = block_roles(types)
+    if set(id_roles) != set(by_role) or len(by_role) != len(members):
+        raise ValueError(f"a block cannot have the members {[m.role.value for m in members]}")
+    return types, [by_role[r] for r in id_roles], [by_role[r] for r in payload_roles]
+
+
+def _tensor_row(
+    member: Member,
+    config: EncoderConfig,
+    base_qp: int,
+    link: Link | None,
+    scan_order: int,
+    has_qp: bool,
+    entries: list[np.ndarray],
+) -> list[int]:
+    """One row for the core; buffers for entry points are added to `entries`."""
+    quantized = member.quantized
+    rows, cols = matrix_shape(quantized.levels.shape)
+    row = [0] * len(core.Tensor)
+    row[core.Tensor.ROWS], row[core.Tensor.COLS] = rows, cols
+    row[core.Tensor.CABAC_UNARY_LENGTH] = config.cabac_unary_length
+    row[core.Tensor.HAS_QP] = int(has_qp)
+    if has_qp:
+        row[core.Tensor.BASE_QP], row[core.Tensor.QP] = base_qp, quantized.qp
+    row[core.Tensor.QP_DENSITY] = config.qp_density
+    row[core.Tensor.ROW_SKIP_FLAG] = 2 if config.row_skip and config.profile == 1 else 0
+    row[core.Tensor.LEVELS] = core.address(quantized.levels)
+    if scan_order and rows > 1 and cols > 1:
+        row[core.Tensor.SCAN_ORDER] = scan_order
+        found = np.zeros((-(-rows // (4 << scan_order)), 3), np.int64)
+        row[core.Tensor.ENTRY_LIST] = core.address(found)
+        entries.append(found)
+    if quantized.codebook is not None and config.profile == 1:
+        row[core.Tensor.CODEBOOK_SIZE] = len(quantized.codebook.entries)
+        row[core.Tensor.CODEBOOK_ZERO_OFFSET] = quantized.codebook.zero_offset
+    if link is not None and link.differential:
+        context = link.contexts.get(member.element_id, TensorContext())
+        if link.temporal and context.base is not None:
+            row[core.Tensor.BASE] = core.address(context.base)
+        if context.history is not None:
+            row[core.Tensor.HISTORY] = core.address(context.history)
+        row[core.Tensor.HIST_FLAG] = link.history
+    return row
+
+
+def _entry_points(entries: Sequence[np.ndarray], dq_flag: int) -> dict[str, Any]:
+    """(decoding 9.3) The entry-point list of a unit, tensor after tensor."""
+    points = [
+        (bits - before, offset, state)
+        for found in entries
+        for (before, _, _), (bits, offset, state) in pairwise(found.tolist())
     ]
-    header = data_unit_header(
-        element_id,
-        payload_type,
-        shape,
-        profile=config.profile,
-        cabac_unary_length=config.cabac_unary_length,
-        dq_flag=quantized.dq_flag,
-        scan_order=scan_order,
-        entry_points=entry_points,
-    )
-    return CodedPayload(element_id, payload, header, quantized.qp if has_qp else None, quantized.dq_flag)
+    bits, offsets, states = zip(*points, strict=True) if points else ((), (), ())
+    return entry_point_elements(bits, offsets, states if dq_flag else None)

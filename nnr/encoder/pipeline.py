@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from ..decoder.plan import matrix_shape
+from ..decoder.plan import Role, matrix_shape
 from ..decoder.quantization import qp_range
 from ..metadata import STORAGE_FORMAT, Metadata, serialize
 from ..syntax.constants import NnrUnitType, PayloadType
 from ..syntax.stream import StreamContext, write_unit
-from .assemble import CodedPayload, code_tensor, effective_scan_order, model_parameter_set, raw_payload
+from .assemble import CodedUnit, Member, code_unit, effective_scan_order, model_parameter_set, raw_unit
 from .carry import Cargo, Carrier, extract, load_cargo, tensor_qp
 from .config import EncoderConfig
 from .report import EncodeReport, TensorReport
@@ -131,7 +131,8 @@ def _base_qp(carriers: Iterable[Carrier], config: EncoderConfig) -> int:
 class CodedCarrier:
     """One carrier's unit and the facts for the report."""
 
-    coded: CodedPayload
+    coded: CodedUnit
+    qp: int | None
     tool: str
     notes: tuple[str, ...]
     seconds: float
@@ -141,17 +142,22 @@ def code_carrier(carrier: Carrier, quantizer: Quantizer, config: EncoderConfig, 
     """Quantize and entropy-code one carrier."""
     started = time.perf_counter()
     values = extract(carrier)
-    notes: tuple[str, ...] = ()
     if carrier.how == "raw":
-        coded, tool = raw_payload(carrier.name, values, config), "raw"
-    elif carrier.how == "integer":
-        levels = QuantizedTensor(values, 0, config.qp_density)
-        coded, tool = code_tensor(carrier.name, levels, PayloadType.NNR_PT_INT, config, base_qp), "integer"
+        coded = raw_unit(carrier.name, values, config)
+        return CodedCarrier(coded, None, "raw", (), time.perf_counter() - started)
+    if carrier.how == "integer":
+        quantized, payload_type = (
+            QuantizedTensor(values, 0, config.qp_density, tool="integer"),
+            PayloadType.NNR_PT_INT,
+        )
     else:
-        quantized = quantizer.quantize(values, _tensor_job(carrier, config))
-        coded = code_tensor(carrier.name, quantized, PayloadType.NNR_PT_FLOAT, config, base_qp)
-        tool, notes = quantized.tool, quantized.notes
-    return CodedCarrier(coded, tool, notes, time.perf_counter() - started)
+        quantized, payload_type = (
+            quantizer.quantize(values, _tensor_job(carrier, config)),
+            PayloadType.NNR_PT_FLOAT,
+        )
+    coded = code_unit([Member(carrier.name, Role.WEIGHT, quantized)], payload_type, config, base_qp)
+    qp = quantized.qp if payload_type == PayloadType.NNR_PT_FLOAT else None
+    return CodedCarrier(coded, qp, quantized.tool, quantized.notes, time.perf_counter() - started)
 
 
 def _tensor_job(carrier: Carrier, config: EncoderConfig) -> TensorJob:
@@ -239,7 +245,7 @@ def _report(
                 original_bytes=int(array.nbytes),
                 coded_bytes=len(unit),
                 tool=item.tool,
-                qp=item.coded.qp,
+                qp=item.qp,
                 seconds=item.seconds,
                 notes=tuple(cargo.notes.get(carrier.source, [])) + item.notes,
             )
