@@ -8,7 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 
+from ..decoder.bins import trace_bins
+from ..decoder.decode import Decoder
+from ..decoder.entropy import BinEvent
 from ..syntax.describe import describe, trace_lines
+from ..syntax.stream import NnrUnit
 from .errors import CommandError, about, one_line
 from .streams import add_out_of_band, read_bitstream, read_out_of_band
 
@@ -21,6 +25,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `nnr trace`."""
     parser.add_argument("file", metavar="FILE", help="bitstream; `-` is standard input")
     parser.add_argument("--json", action="store_true", help="nested, as `nnr.describe` gives it")
+    parser.add_argument(
+        "--bins",
+        action="store_true",
+        help="every bin of the arithmetic code instead: position, registers, context, element, value "
+        "(slow: the readable reference decodes)",
+    )
+    parser.add_argument(
+        "--base",
+        metavar="FILE",
+        nargs="+",
+        default=[],
+        help="with --bins: the streams before an update, in order",
+    )
+    parser.add_argument(
+        "--legacy",
+        action="store_true",
+        help="with --bins: profile 0 as the first software wrote it (32 escape flags)",
+    )
     add_out_of_band(parser)
 
 
@@ -29,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     data = read_bitstream(args.file)
     out_of_band = read_out_of_band(args)
     problem = None
+    if args.bins:
+        return _bins(args, data)
     with about(args.file):
         if args.json:
             description = describe(data, out_of_band=out_of_band)
@@ -41,4 +65,29 @@ def run(args: argparse.Namespace) -> int:
                     problem = line[2:]
     if problem is not None:
         raise CommandError(f"{args.file}: {problem}")
+    return 0
+
+
+def _bins(args: argparse.Namespace, data: bytes) -> int:
+    """One line for each bin of every data unit."""
+    out_of_band = read_out_of_band(args)
+    base = Decoder()
+    for path in args.base:
+        with about(path):
+            base.decode(read_bitstream(path), out_of_band=out_of_band)
+
+    def show(unit: NnrUnit, event: BinEvent) -> None:
+        if event.number == 0:
+            print(one_line(f"# unit {unit.index} {unit.name}"))
+            print("# bin P range offset context s0,s1 lps mps element = value")
+        estimators = "-" if event.estimators is None else "{},{}".format(*event.estimators)
+        lps, mps = ("-", "-") if event.lps is None else (event.lps, event.mps)
+        where = event.context or event.kind
+        print(event.number, event.P, event.range, event.offset, where, estimators, lps, mps, end=" ")
+        print(f"{event.element} = {event.value}")
+
+    with about(args.file):
+        trace_bins(
+            data, show, base=base, out_of_band=out_of_band, escape_context_count=32 if args.legacy else 31
+        )
     return 0

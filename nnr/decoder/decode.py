@@ -8,7 +8,7 @@ completely before any state changes, so that a failure leaves a decoder as it wa
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from ..errors import BitstreamError
 from ..limits import Limits
 from ..syntax.constants import PayloadType
 from .forms import UnitLayout, layout_of, plain_form
-from .payload import Backend, CodedUnit, decode_payloads
+from .payload import Backend, CodedUnit, TensorContext, decode_payloads
 from .plan import Role, UnitPlan
 from .reconstruct import apply_format, restore
 from .stream import Source, Stream, located, read_stream, stream_bytes
@@ -121,6 +121,27 @@ class Decoder:
         return plain if state.metadata is None else restore(plain, state.metadata)[0]
 
     @property
+    def contexts(self) -> Mapping[str, TensorContext]:
+        """Base levels and history of each coded tensor, for the contexts of the next update (decoding 11)."""
+        return self._state.contexts
+
+    def parameter_source(self, out_of_band: OutOfBand | None) -> Callable[[str], Mapping[str, Any] | None]:
+        """(semantics 7) Out-of-band parameters by element id: those given, else those of the "
+        "parent or base."""
+        given, state = out_of_band or {}, self._state
+
+        def parameters_of(element_id: str) -> Mapping[str, Any] | None:
+            if element_id in given:
+                return given[element_id]
+            node = state.nodes.get(element_id)
+            if node is not None:
+                return node.parameters
+            known = state.model.get(element_id)
+            return None if known is None or not known.ndim else {"tensor_dimensions": list(known.shape)}
+
+        return parameters_of
+
+    @property
     def state(self) -> bytes:
         """Everything this decoder knows, to be saved and given to `Decoder(state=...)` in another process.
 
@@ -144,18 +165,7 @@ class _Run:
         self.limits = limits or decoder._limits
         self.threads = decoder._threads if threads is None else threads
         self.backend = backend or decoder._backend
-        self.out_of_band = out_of_band or {}
-
-    def parameters_of(self, element_id: str) -> Mapping[str, Any] | None:
-        """(semantics 7) Out-of-band parameters: those given, else those of the parent or base."""
-        given = self.out_of_band.get(element_id)
-        if given is not None:
-            return given
-        node = self.state.nodes.get(element_id)
-        if node is not None:
-            return node.parameters
-        known = self.state.model.get(element_id)
-        return None if known is None or not known.ndim else {"tensor_dimensions": list(known.shape)}
+        self.parameters_of = decoder.parameter_source(out_of_band)
 
     def parsed(self, data: Source) -> Stream:
         return read_stream(stream_bytes(data), self.limits, self.parameters_of)

@@ -267,3 +267,93 @@ def test_open_reads_single_tensors(tmp_path):
         assert file["w"].tolist() == [[1, 2], [3, 4]]
     with nnr.open(base_stream()) as file:
         assert file["w"].shape == (2, 2)
+
+
+def _inner(builder: Builder) -> list[bytes]:
+    return builder.units[2:]
+
+
+def _aggregate(units: list[bytes], *, entry_points: bool = False) -> bytes:
+    """(syntax 10) An aggregate unit, every byte by hand."""
+    header = bytes([6 << 2 | 2, 0, 0x80 if entry_points else 0]) + (len(units) - 2).to_bytes(2, "big")
+    if entry_points:
+        size = 2 + len(header) + 5 * len(units)
+        for unit in units:
+            header += (unit[2] >> 2 << 34 | size).to_bytes(5, "big")
+            size += len(unit)
+    body = header + b"".join(units)
+    return (len(body) + 2).to_bytes(2, "big") + body
+
+
+@pytest.mark.parametrize("entry_points", [False, True])
+def test_units_inside_an_aggregate_are_decoded_as_if_outside(entry_points):
+    stream = Builder().raw("a", [1.0, 2.0]).raw("b", [[3.0], [4.0]])
+    flat = nnr.decode(bytes(stream))
+    nested = b"".join(stream.units[:2]) + _aggregate(_inner(stream), entry_points=entry_points)
+    out = nnr.decode(nested)
+    assert list(out) == ["a", "b"]
+    assert all(np.array_equal(out[name], flat[name]) for name in out)
+
+
+def _lps(density: int, qp: int) -> bytes:
+    """(syntax 5) A layer parameter set with uniform quantization, every bit by hand."""
+    payload = f"0000001{0}{density:03b}{qp & 0x1FFF:013b}1".ljust(24 + 8, "0")
+    body = bytes([2 << 2 | 2, 0]) + int(payload[:32], 2).to_bytes(4, "big")
+    return (len(body) + 2).to_bytes(2, "big") + body
+
+
+def _one_level(name: str) -> bytes:
+    """A float unit whose one level is 1 at qp_value 0: bins 0 (eight times), then flags, sig 1, sign 0, gtx 0."""
+    from nnr import core
+
+    level = np.ones(1, np.int32)
+    row = core.new_tensors(1)
+    columns = core.Tensor
+    row[0, [columns.ROWS, columns.COLS, columns.CABAC_UNARY_LENGTH, columns.HAS_QP]] = 1, 1, 11, 1
+    row[0, columns.QP_DENSITY] = 2
+    row[0, columns.LEVELS] = core.address(level)
+    unit = core.new_units(1)
+    unit[0, [core.Unit.TENSOR_COUNT, core.Unit.PROFILE, core.Unit.ESCAPE_CONTEXT_COUNT]] = 1, 1, 31
+    (payload,) = core.encode_units(unit, row)
+    builder = Builder().raw(
+        name,
+        [1.0],
+        payload=payload,
+        nnr_compressed_data_unit_payload_type=1,
+        codebook_present_flag=0,
+        dq_flag=0,
+    )
+    return builder.units[2]
+
+
+def test_a_layer_parameter_set_rules_until_the_end_of_its_aggregate():
+    """(semantics 2) QP 8 at density 2 is a step of 4; the model parameter set says QP 0, a step of 1."""
+    head = Builder().units[:2]
+    scoped = _aggregate([_lps(2, 8), _one_level("inside")])
+    out = nnr.decode(b"".join([*head, _one_level("before"), scoped, _one_level("after")]))
+    assert {name: t.tolist() for name, t in out.items()} == {"before": [1.0], "inside": [4.0], "after": [1.0]}
+    out = nnr.decode(b"".join([*head, _lps(2, 8), _one_level("a"), _one_level("b")]))
+    assert {name: t.tolist() for name, t in out.items()} == {"a": [4.0], "b": [4.0]}
+
+
+@pytest.mark.parametrize(
+    ("code", "dtype", "expected"),
+    [
+        (0, np.int32, [2, -130, 0]),
+        (1, np.float32, [1.6, -130.0, 0.25]),
+        (2, np.int8, [1, -2, 0]),
+        (3, np.int8, [2, -4, 0]),
+        (4, np.int8, [2, -8, 0]),
+        (5, np.int8, [2, -128, 0]),
+        (6, np.int16, [2, -130, 0]),
+        (7, np.int64, [2, -130, 0]),
+        (8, np.float16, [1.6, -130.0, 0.25]),
+        (9, np.float64, [1.6, -130.0, 0.25]),
+    ],
+)
+def test_a_stream_may_ask_for_a_format(code, dtype, expected):
+    """(decoding 10.6) All ten formats, on values that round and saturate."""
+    fields = {"nnr_decompressed_data_format_present_flag": 1, "nnr_decompressed_data_format": code}
+    out = nnr.decode(bytes(Builder().raw("x", [1.6, -130.0, 0.25], **fields)))["x"]
+    assert out.dtype == dtype
+    assert np.allclose(out.astype(np.float64), expected, rtol=1e-3)
