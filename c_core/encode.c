@@ -110,7 +110,7 @@ static void encode_tokens(nnr_encoder *encoder, const token *t, const token *end
 static void consume(nnr_encoder *encoder)
 {
     if (encoder->consumer == PRICE)
-        nnr_search_tokens(&encoder->search, &encoder->tables, encoder->tokens, encoder->tokeniser.next);
+        nnr_search_tokens(&encoder->search, encoder->tokens, encoder->tokeniser.next);
     else if (encoder->status == NNR_OK)
         encode_tokens(encoder, encoder->tokens, encoder->tokeniser.next);
     encoder->tokeniser.next = encoder->tokens;
@@ -209,7 +209,7 @@ static void start_block_row(nnr_encoder *encoder, const tensor_layout *layout, i
         encoder->tokeniser.neighbour = 0;
     if (encoder->consumer == PRICE) {
         if (top > 0)
-            nnr_search_reset(&encoder->search, &encoder->tables);
+            nnr_search_reset(&encoder->search);
         return;
     }
     if (entries)
@@ -273,13 +273,12 @@ static int64_t price_tensor(nnr_encoder *encoder, const tensor_layout *layout, i
 {
     int64_t cost;
     encoder->consumer = PRICE;
-    nnr_search_start(&encoder->search, &encoder->tables, layout,
+    nnr_search_start(&encoder->search, layout,
                      param_opt == NNR_PARAM_OPT_OFF ? 1 : NNR_PARAMETER_SETS);
     put_samples(encoder, layout, param_opt == NNR_PARAM_OPT_REFERENCE, NULL);
-    cost = nnr_search_choose(&encoder->search, &encoder->tables, layout, param_opt == NNR_PARAM_OPT_EXACT,
-                             encoder->trial_parameter);
+    cost = nnr_search_choose(&encoder->search, layout, param_opt == NNR_PARAM_OPT_EXACT, encoder->trial_parameter);
     if (layout->skip)
-        cost += nnr_price_list(&encoder->tables, layout->skip, layout->rows);
+        cost += nnr_search_price(&encoder->search, layout->skip, layout->rows);
     return cost;
 }
 
@@ -470,8 +469,10 @@ int nnr_encode_units(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, 
 nnr_encoder *nnr_encoder_new(void)
 {
     nnr_encoder *encoder = calloc(1, sizeof *encoder);
-    if (encoder)
+    if (encoder) {
         nnr_model_build(&encoder->tables);
+        nnr_search_build(&encoder->search);
+    }
     return encoder;
 }
 

@@ -1,8 +1,7 @@
 /* model.c - (decoding 3) tables of the probability model; model.h says what they are for. */
 #include "model.h"
 
-/* (decoding 3.3) estimator after a bin; `scale` is 3 for the fast one, 7 for the slow one. */
-static int adapted(int estimator, int scale, int shift, int bin)
+int nnr_adapted(int estimator, int scale, int shift, int bin)
 {
     int sign = bin ? 1 : -1;
     int bias = 1 << (scale + 4); /* keeps the shifted number positive: a floor without signed shifts */
@@ -10,11 +9,6 @@ static int adapted(int estimator, int scale, int shift, int bin)
     if (index > 31)
         index = 31; /* only estimators that no context ever reaches */
     return estimator + sign * (ADAPTATION_CURVE[index] >> shift);
-}
-
-static int clamped(int number, int low, int high)
-{
-    return number < low ? low : number > high ? high : number;
 }
 
 /* (decoding 3.2) The width for quarter k of the range goes to bits 62-8k .. 55-8k, so that
@@ -52,13 +46,13 @@ void nnr_model_build(model_tables *tables)
     for (rate = 0; rate < 4; rate++)
         for (s = -128; s < 128; s++)
             tables->fast[rate << 9 | (s + 128)] =
-                (uint64_t)fast_half(rate, adapted(s, 3, rate + FIRST_SHIFT, 1)) << 32 |
-                fast_half(rate, adapted(s, 3, rate + FIRST_SHIFT, 0));
+                (uint64_t)fast_half(rate, nnr_adapted(s, 3, rate + FIRST_SHIFT, 1)) << 32 |
+                fast_half(rate, nnr_adapted(s, 3, rate + FIRST_SHIFT, 0));
     for (rate = 0; rate < 3; rate++)
         for (s = -2048; s < 2048; s++)
             tables->slow[rate << 13 | (s + 2048)] =
-                (uint64_t)slow_half(rate, adapted(s, 7, rate + FIRST_SHIFT, 1)) << 48 |
-                (uint64_t)slow_half(rate, adapted(s, 7, rate + FIRST_SHIFT, 0)) << 16;
+                (uint64_t)slow_half(rate, nnr_adapted(s, 7, rate + FIRST_SHIFT, 1)) << 48 |
+                (uint64_t)slow_half(rate, nnr_adapted(s, 7, rate + FIRST_SHIFT, 0)) << 16;
     for (k = 0; k < NNR_PARAMETER_SETS; k++) {
         const parameter_set *set = &PARAMETER_SET[k];
         context *ctx = &tables->initial[k];

@@ -38,11 +38,19 @@ typedef struct {
     context initial[NNR_PARAMETER_SETS];
 } model_tables;
 
+/* (decoding 3.3) An estimator after a bin; `scale` is 3 for the fast one, 7 for the slow one. */
+int nnr_adapted(int estimator, int scale, int shift, int bin);
+
 /* Fill the tables; about 30 microseconds, done once for each handle. */
 void nnr_model_build(model_tables *tables);
 
 /* s0 and s1 of a context, for tests and traces. */
 void nnr_model_estimators(const context *ctx, int *s0, int *s1);
+
+NNR_INLINE int clamped(int number, int low, int high)
+{
+    return number < low ? low : number > high ? high : number;
+}
 
 NNR_INLINE uint32_t state_sum(uint32_t state)
 {

@@ -5,66 +5,117 @@
 
 #include "estimated_bits.h"
 
-void nnr_search_start(search *s, const model_tables *tables, const tensor_layout *layout, int candidates)
+/* A virtual context as loops keep it: in registers. */
+typedef struct {
+    uint64_t f, t;
+    uint32_t cost; /* BIN_BUFFER times the largest price fits */
+} payer;
+
+static virtual_context initial_state(int set)
+{
+    virtual_context v;
+    v.f = (uint16_t)(PARAMETER_SET[set].s0_init + 128);
+    v.t = (uint16_t)(PARAMETER_SET[set].s1_init + 2048);
+    return v;
+}
+
+void nnr_search_build(search *s)
+{
+    int rate, bin, k;
+    for (bin = 0; bin < 2; bin++) {
+        search_tables *tables = &s->tables[bin];
+        s->after[bin] = tables;
+        for (k = 0; k < 1024; k++)
+            tables->price[k] = (uint32_t)ESTIMATED_BITS[k][bin];
+        for (rate = 0; rate < 4; rate++)
+            for (k = 0; k < 256; k++)
+                tables->fast[rate][k] =
+                    (uint8_t)clamped(nnr_adapted(k - 128, 3, rate + FIRST_SHIFT, bin) + 128, 0, 255);
+        for (rate = 0; rate < 3; rate++)
+            for (k = 0; k < 4096; k++)
+                tables->slow[rate][k] =
+                    (uint16_t)clamped(nnr_adapted(k - 2048, 7, rate + FIRST_SHIFT, bin) + 2048, 0, 4095);
+    }
+}
+
+/* Add the price of a bin and adapt. */
+NNR_INLINE void pay(payer *p, const search_tables *after, int shift0, int shift1)
+{
+    p->cost += after->price[2 * p->f + (p->t >> 3)];
+    p->f = after->fast[shift0 - FIRST_SHIFT][p->f];
+    p->t = after->slow[shift1 - FIRST_SHIFT][p->t];
+}
+
+static payer load_payer(const virtual_context *state)
+{
+    payer p = {state->f, state->t, 0};
+    return p;
+}
+
+static int64_t store_payer(const payer *p, virtual_context *state)
+{
+    state->f = (uint16_t)p->f;
+    state->t = (uint16_t)p->t;
+    return p->cost;
+}
+
+/* Three candidates at a time, so that everything stays in registers; the sets are constants where this is
+   called. */
+NNR_INLINE void pay_three(const search *s, const uint8_t *bins, int count, int i, int j, int k,
+                          virtual_context *state, int64_t *cost)
+{
+    payer a = load_payer(&state[i]), b = load_payer(&state[j]), c = load_payer(&state[k]);
+    const uint8_t *end = bins + count;
+    for (; bins < end; bins++) {
+        const search_tables *after = s->after[*bins];
+        pay(&a, after, PARAMETER_SET[i].shift0, PARAMETER_SET[i].shift1);
+        pay(&b, after, PARAMETER_SET[j].shift0, PARAMETER_SET[j].shift1);
+        pay(&c, after, PARAMETER_SET[k].shift0, PARAMETER_SET[k].shift1);
+    }
+    cost[i] += store_payer(&a, &state[i]);
+    cost[j] += store_payer(&b, &state[j]);
+    cost[k] += store_payer(&c, &state[k]);
+}
+
+/* Price of bins for a context of parameter set 0. */
+static int64_t price_bins(const search *s, const uint8_t *bins, int64_t count, virtual_context *state)
+{
+    int64_t cost = 0, i;
+    for (i = 0; i < count; i++) {
+        payer p = load_payer(state);
+        pay(&p, s->after[bins[i]], PARAMETER_SET[0].shift0, PARAMETER_SET[0].shift1);
+        cost += store_payer(&p, state);
+    }
+    return cost;
+}
+
+NNR_NOINLINE void run_candidates(search *s, int ctx)
+{
+    const uint8_t *bins = s->bins[ctx];
+    const int count = s->length[ctx];
+    virtual_context *state = s->state[ctx];
+    int64_t *cost = s->cost[ctx];
+    s->length[ctx] = 0;
+    if (s->candidates == 1) {
+        cost[0] += price_bins(s, bins, count, &state[0]);
+    } else {
+        pay_three(s, bins, count, 0, 1, 2, state, cost);
+        pay_three(s, bins, count, 3, 4, 5, state, cost);
+        pay_three(s, bins, count, 6, 7, 8, state, cost);
+    }
+}
+
+void nnr_search_start(search *s, const tensor_layout *layout, int candidates)
 {
     s->candidates = candidates;
     s->context_count = context_end(layout);
     s->bypass_bits = 0;
     memset(s->length, 0, (size_t)s->context_count * sizeof s->length[0]);
     memset(s->cost, 0, (size_t)s->context_count * sizeof s->cost[0]);
-    nnr_search_reset(s, tables);
+    nnr_search_reset(s);
 }
 
-/* Add the cost of a bin and move on to the next state. */
-NNR_INLINE void pay(const model_tables *tables, uint32_t *state, uint32_t *cost, unsigned bin)
-{
-    const uint64_t successors = state_successors(tables, *state);
-    *cost += (uint32_t)ESTIMATED_BITS[state_sum(*state) >> 3][bin];
-    *state = (uint32_t)(successors >> (32 * bin));
-}
-
-/* Three candidates at a time: their states and costs fit the registers. */
-NNR_INLINE void pay_three(const model_tables *tables, const uint8_t *bins, int count, uint32_t *states,
-                          int64_t *costs)
-{
-    uint32_t a = states[0], b = states[1], c = states[2];
-    uint32_t cost_a = 0, cost_b = 0, cost_c = 0; /* BIN_BUFFER times the largest price fits */
-    int i;
-    for (i = 0; i < count; i++) {
-        const unsigned bin = bins[i];
-        pay(tables, &a, &cost_a, bin);
-        pay(tables, &b, &cost_b, bin);
-        pay(tables, &c, &cost_c, bin);
-    }
-    states[0] = a;
-    states[1] = b;
-    states[2] = c;
-    costs[0] += cost_a;
-    costs[1] += cost_b;
-    costs[2] += cost_c;
-}
-
-NNR_NOINLINE void run_candidates(search *s, const model_tables *tables, int ctx)
-{
-    const uint8_t *bins = s->bins[ctx];
-    const int count = s->length[ctx];
-    uint32_t *states = s->state[ctx];
-    int64_t *costs = s->cost[ctx];
-    s->length[ctx] = 0;
-    if (s->candidates == 1) {
-        uint32_t cost = 0;
-        int i;
-        for (i = 0; i < count; i++)
-            pay(tables, &states[0], &cost, bins[i]);
-        costs[0] += cost;
-    } else {
-        pay_three(tables, bins, count, states, costs);
-        pay_three(tables, bins, count, states + 3, costs + 3);
-        pay_three(tables, bins, count, states + 6, costs + 6);
-    }
-}
-
-void nnr_search_tokens(search *s, const model_tables *tables, const token *tokens, const token *end)
+void nnr_search_tokens(search *s, const token *tokens, const token *end)
 {
     for (; tokens < end; tokens++) {
         const unsigned t = *tokens;
@@ -76,71 +127,62 @@ void nnr_search_tokens(search *s, const model_tables *tables, const token *token
             s->bins[ctx][length] = (uint8_t)(t & 1);
             s->length[ctx] = (uint16_t)(length + 1);
             if (NNR_UNLIKELY(length + 1 == BIN_BUFFER))
-                run_candidates(s, tables, (int)ctx);
+                run_candidates(s, (int)ctx);
         }
     }
 }
 
-static void run_all(search *s, const model_tables *tables)
+static void run_all(search *s)
 {
     int ctx;
     for (ctx = 0; ctx < s->context_count; ctx++)
         if (s->length[ctx] > 0)
-            run_candidates(s, tables, ctx);
+            run_candidates(s, ctx);
 }
 
-void nnr_search_reset(search *s, const model_tables *tables)
+void nnr_search_reset(search *s)
 {
     int ctx, k;
-    run_all(s, tables);
+    run_all(s);
     for (ctx = 0; ctx < s->context_count; ctx++)
         for (k = 0; k < NNR_PARAMETER_SETS; k++)
-            s->state[ctx][k] = tables->initial[k].state;
+            s->state[ctx][k] = initial_state(k);
 }
 
-int64_t nnr_search_choose(search *s, const model_tables *tables, const tensor_layout *layout,
-                          int exact_flags, uint8_t *parameter)
+int64_t nnr_search_price(const search *s, const uint8_t *bins, int64_t count)
+{
+    virtual_context state = initial_state(0);
+    return price_bins(s, bins, count, &state);
+}
+
+int64_t nnr_search_choose(search *s, const tensor_layout *layout, int exact_flags, uint8_t *parameter)
 {
     parameter_slot slots[CTX_COUNT];
     const int count = nnr_parameter_slots(layout, slots);
-    uint32_t flag_state = tables->initial[0].state;
-    uint32_t flag_cost = 0; /* at most 1111 flags of less than 8 bits */
+    virtual_context flag = initial_state(0); /* the context of the presence flags */
     int64_t total = s->bypass_bits * BIT;
     int i, k;
 
-    run_all(s, tables);
+    run_all(s);
     for (i = 0; i < count; i++) {
         const int ctx = slots[i].ctx;
         const int64_t *costs = s->cost[ctx];
-        int best = 0;
-        int64_t least = costs[0];
+        uint8_t best = 0;
         if (slots[i].is_coded) {
-            if (exact_flags) {
-                const int32_t *flag = ESTIMATED_BITS[state_sum(flag_state) >> 3];
-                least -= flag[1] - flag[0];
-            }
+            const int now = 2 * flag.f + (flag.t >> 3);
+            int64_t least = costs[0];
+            if (exact_flags)
+                least += (int64_t)s->after[0]->price[now] - (int64_t)s->after[1]->price[now];
             for (k = 1; k < s->candidates; k++) {
                 if (costs[k] + 3 * BIT < least) {
                     least = costs[k] + 3 * BIT;
-                    best = k;
+                    best = (uint8_t)k;
                 }
             }
-            pay(tables, &flag_state, &flag_cost, best != 0);
+            total += price_bins(s, &(uint8_t){best != 0}, 1, &flag) + (best ? 3 * BIT : 0);
         }
-        parameter[ctx] = (uint8_t)best;
-        total += costs[best] + (best ? 3 * BIT : 0);
-    }
-    return total + flag_cost;
-}
-
-int64_t nnr_price_list(const model_tables *tables, const uint8_t *bins, int64_t count)
-{
-    uint32_t state = tables->initial[0].state;
-    int64_t total = 0, i;
-    for (i = 0; i < count; i++) {
-        uint32_t cost = 0;
-        pay(tables, &state, &cost, bins[i]);
-        total += cost;
+        parameter[ctx] = best;
+        total += costs[best];
     }
     return total;
 }

@@ -16,28 +16,44 @@ enum {
     BIT = 32768 /* unit of cost: 2^-15 bit */
 };
 
+/* The probability model once more, for virtual contexts: what follows a bin. `f` is s0 + 128, `t` is s1 + 2048,
+   so 16*s0 + s1 = 16*f + t - 4096. */
+typedef struct {
+    uint32_t price[1024];    /* by (16*f + t) >> 3 */
+    uint8_t fast[4][256];    /* next f, by rate and f */
+    uint16_t slow[3][4096];  /* next t, by rate and t */
+} search_tables;
+
+typedef struct {
+    uint16_t f, t;
+} virtual_context;
+
 typedef struct {
     int candidates; /* 9, or 1 to price set 0 only */
     int context_count;
     int64_t bypass_bits;
     uint16_t length[CTX_COUNT];
-    uint32_t state[CTX_COUNT][NNR_PARAMETER_SETS];
+    virtual_context state[CTX_COUNT][NNR_PARAMETER_SETS];
     int64_t cost[CTX_COUNT][NNR_PARAMETER_SETS];
     uint8_t bins[CTX_COUNT][BIN_BUFFER];
+    search_tables tables[2];
+    const search_tables *after[2]; /* tables by bin; as pointers, so that loops keep one address for all three */
 } search;
 
-void nnr_search_start(search *s, const model_tables *tables, const tensor_layout *layout, int candidates);
-void nnr_search_tokens(search *s, const model_tables *tables, const token *tokens, const token *end);
+/* Fill the tables, once for a handle. */
+void nnr_search_build(search *s);
+
+void nnr_search_start(search *s, const tensor_layout *layout, int candidates);
+void nnr_search_tokens(search *s, const token *tokens, const token *end);
 
 /* Start of a block row: the virtual contexts go back to their initial states. */
-void nnr_search_reset(search *s, const model_tables *tables);
+void nnr_search_reset(search *s);
 
 /* Choose. `parameter` receives a set for each context. `exact_flags`: weigh the price of the presence flag
    too, which encoding 3 leaves out. Returns the cost of samples and parameters in 2^-15 bit. */
-int64_t nnr_search_choose(search *s, const model_tables *tables, const tensor_layout *layout,
-                          int exact_flags, uint8_t *parameter);
+int64_t nnr_search_choose(search *s, const tensor_layout *layout, int exact_flags, uint8_t *parameter);
 
 /* Cost of a list of bins that one context of set 0 codes. */
-int64_t nnr_price_list(const model_tables *tables, const uint8_t *bins, int64_t count);
+int64_t nnr_search_price(const search *s, const uint8_t *bins, int64_t count);
 
 #endif

@@ -73,8 +73,8 @@ NNR_INLINE uint32_t absolute(int32_t level)
     return level < 0 ? 0 - (uint32_t)level : (uint32_t)level;
 }
 
-/* Samples without temporal base, history and codebook. `dq` is a constant where this is called. */
-NNR_INLINE void tokenise_plain(tokeniser *t, const tensor_layout *layout, const run *r, int dq)
+/* Samples without temporal base, history and codebook. The flags are constants where this is called. */
+NNR_INLINE void tokenise_plain(tokeniser *t, const tensor_layout *layout, const run *r, int dq, int doubled)
 {
     token *next = t->next;
     unsigned state = t->state;
@@ -93,9 +93,10 @@ NNR_INLINE void tokenise_plain(tokeniser *t, const tensor_layout *layout, const 
             next += significant;
             neighbour = significant + (significant & ~negative);
             if (dq) {
+                const uint32_t index = index_size(magnitude, state & 1);
                 wrong_state |= significant & (magnitude ^ state);
-                magnitude = index_size(magnitude, state & 1);
-                state = next_state(state, magnitude & 1);
+                magnitude = doubled ? magnitude : index;
+                state = next_state(state, index & 1);
             }
             if (NNR_LIKELY(magnitude <= t->string_limit)) {
                 memcpy(next, t->strings[negative][magnitude], sizeof t->strings[0][0]);
@@ -159,10 +160,12 @@ static void tokenise_any(tokeniser *t, const tensor_layout *layout, const run *r
 
 void nnr_tokenise_run(tokeniser *t, const tensor_layout *layout, const run *r)
 {
-    if (layout->bounded || layout->base || layout->history || (t->doubled && layout->dq))
+    if (layout->bounded || layout->base || layout->history)
         tokenise_any(t, layout, r);
-    else if (layout->dq)
-        tokenise_plain(t, layout, r, 1);
+    else if (!layout->dq)
+        tokenise_plain(t, layout, r, 0, 0);
+    else if (!t->doubled)
+        tokenise_plain(t, layout, r, 1, 0);
     else
-        tokenise_plain(t, layout, r, 0);
+        tokenise_plain(t, layout, r, 1, 1);
 }
