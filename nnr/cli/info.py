@@ -15,6 +15,7 @@ from ..errors import BitstreamError
 from ..metadata import is_metadata
 from ..syntax.constants import NnrUnitType
 from ..syntax.info import info
+from ..syntax.stream import NnrUnit
 from .errors import about, one_line
 from .streams import add_out_of_band, read_bitstream, read_out_of_band
 
@@ -63,19 +64,21 @@ def _originals(data: bytes, out_of_band: Mapping[str, Any] | None) -> tuple[bool
     """Whether there is a metadata unit, and original name, dtype and shape of each tensor as it says them."""
     try:
         with nnr.open(data, out_of_band=out_of_band) as file:
-            found = any(
-                unit.unit_type == NnrUnitType.NNR_TPL
-                and unit.payload is not None
-                and is_metadata(unit.header.unit_header.topology_storage_format, unit.payload.topology_data)
-                for unit in file.units
-            )
-            if not found:
+            if not any(map(_is_metadata, file.units)):
                 return False, []
             facts = {name: file.info(name) for name in file}
     except BitstreamError:  # what is wrong shows when the stream is decoded or checked
         return False, []
     rows = [{"name": n, "shape": list(f["shape"]), "dtype": f["dtype"]} for n, f in facts.items()]
     return True, rows
+
+
+def _is_metadata(unit: NnrUnit) -> bool:
+    if unit.unit_type != NnrUnitType.NNR_TPL or unit.payload is None:
+        return False
+    header = unit.header.unit_header
+    formats = (header.topology_storage_format, header.topology_compression_format)
+    return is_metadata(formats, unit.payload.topology_data)
 
 
 def _head_lines(name: str, facts: Mapping[str, Any]) -> list[str]:

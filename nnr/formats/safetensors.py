@@ -7,6 +7,7 @@ checked header, because its numpy interface has no bfloat16 and no 8-bit floats;
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
@@ -100,8 +101,10 @@ def save(tensors: Mapping[str, np.ndarray], path: str | os.PathLike[str], *, ove
             try:
                 package.save_file(ready, os.fspath(target), metadata=_metadata(tensors))
             except _package().SafetensorError as error:
-                # the package reports a full disk as an error of its own
-                raise OSError(None, str(error), os.fspath(path)) from None
+                text = str(error)
+                if "os error" in text:  # a full disk, say, which the package wraps
+                    raise OSError(errno.EIO, text, os.fspath(path)) from None
+                raise FormatError(text) from None
         else:
             target.write_bytes(package.save(ready, metadata=_metadata(tensors)))
 
