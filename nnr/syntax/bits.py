@@ -114,9 +114,9 @@ class BitReader:
         and otherwise a result of `most + 1` bytes, for the caller to refuse.
         """
         start = self.pos >> 3
-        end = self.end >> 3
+        end = min(self.end >> 3, start + most + 1)
         at = start
-        while at < end and at - start <= most:
+        while at < end:
             chunk = bytes(self.data[at : min(at + 256, end)])
             found = chunk.find(0)
             if found >= 0:
@@ -126,7 +126,7 @@ class BitReader:
                 return bytes(self.data[start : at + found])
             at += len(chunk)
         if at - start > most:
-            return bytes(self.data[start : start + most + 1])
+            return bytes(self.data[start:at])
         raise TruncatedError("a string has no zero byte before the end of the unit", bit_offset=self.pos)
 
     def read_bits(self, nbits: int) -> str:

@@ -1,9 +1,10 @@
 """Faster parsing: makes `fast.py` from the syntax tables; run ``python -m nnr.syntax.compile_tables``.
 
-In: the source of the table functions. Out: functions with the same arguments and the same effect, in which the common
-elements are read in place instead of by a method call. Whatever is not plain sailing (the window is used up, a value
-out of range, a long code, any other method) goes to the very method that the table calls, so there is one definition
-of everything, errors included. `Reader` uses them for streams of many units; a test says when the file is stale.
+In: the source of the table functions. Out: functions with the same arguments and the same effect, in which
+the common elements are read in place instead of by a method call. Whatever is not plain sailing (the window
+is used up, a value out of range, a long code, any other method) goes to the very method that the table calls,
+so there is one definition of everything, errors included. `Reader` uses them for streams of many units; a
+test says when the file is stale.
 """
 
 from __future__ import annotations
@@ -138,7 +139,11 @@ class _Inliner:
     def element(self, node: ast.Expr, call: ast.Call) -> list[ast.stmt] | None:
         """The code for a call of a method of `s`, None where there is no better than the call."""
         method = call.func
-        if not (isinstance(method, ast.Attribute) and isinstance(method.value, ast.Name) and method.value.id == "s"):
+        if not (
+            isinstance(method, ast.Attribute)
+            and isinstance(method.value, ast.Name)
+            and method.value.id == "s"
+        ):
             return None
         parts: dict[str, Any] = {
             "_call": [node],
@@ -158,7 +163,7 @@ class _Inliner:
         if method.attr == "limit":
             limit, value = call.args[0], call.args[1]
             assert isinstance(limit, ast.Constant)
-            source = f"if _given > s.limits.{limit.value}:\n    _leave\n    _call"
+            source = f"if _given > s.limits.{limit.value!s}:\n    _leave\n    _call"
             return _statements(source, _given=value, **parts)
         return None
 
@@ -240,8 +245,7 @@ def made_source() -> str:
         "# ruff: noqa",
         "# mypy: ignore-errors",
     ]
-    for source in sorted(imports):
-        lines.append(f"from .{source} import {', '.join(sorted(imports[source]))}")
+    lines += [f"from .{source} import {', '.join(sorted(imports[source]))}" for source in sorted(imports)]
     for name, function in functions.items():
         function.name = f"fast_{name}"
         lines += ["", "", ast.unparse(function).replace(" and True:", ":")]

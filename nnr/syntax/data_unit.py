@@ -31,7 +31,6 @@ __all__ = [
     "entry_point_list",
     "integer_codebook",
     "nnr_compressed_data_unit_header",
-    "nnr_compressed_data_unit_payload",
     "tensor_dimensions_list",
     "topology_tensor_dimension_mapping",
 ]
@@ -369,6 +368,7 @@ def entry_point_list(s: Syntax, v: Values, ctx: StreamContext, header: Values) -
     bit_offset: list[int] = []
     arrays = ("cabac_offset_list", "dq_state_list") if dq else ("cabac_offset_list",)
     count = entry_point_count(header)
+    s.loop(max(count - 1, 0), "bit_offset_delta2")
     for j in s.loop(count, *arrays, listed=True):
         s.u(8, "cabac_offset_list", j)
         if dq:
@@ -376,8 +376,6 @@ def entry_point_list(s: Syntax, v: Values, ctx: StreamContext, header: Values) -
         if j == 0:
             s.ue(11, "bit_offset_delta1")
             bit_offset.append(v.bit_offset_delta1)
-            if count > 1:
-                s.loop(count - 1, "bit_offset_delta2")
         else:
             s.ie(7, "bit_offset_delta2", j - 1, min=-bit_offset[-1])
             bit_offset.append(bit_offset[-1] + v.bit_offset_delta2[-1])
@@ -418,9 +416,3 @@ def topology_tensor_dimension_mapping(s: Syntax, v: Values, ctx: StreamContext, 
         for k in s.loop(v.number_of_shifts[i], "shift_index", "shift_value", at=(i,), listed=True):
             s.ue(7, "shift_index", i, k)
             s.ie(1, "shift_value", i, k)
-
-
-@syntax_table("syntax 9.6")
-def nnr_compressed_data_unit_payload(s: Syntax, v: Values, ctx: StreamContext) -> None:
-    """(syntax 9.6) Raw floats or an arithmetic code word: bytes here, numbers in the decoder."""
-    s.bs("payload")

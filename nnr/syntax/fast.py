@@ -1,4 +1,5 @@
 """Syntax tables as straight-line code; made by compile_tables.py, not to be edited."""
+
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
@@ -730,6 +731,11 @@ def fast_entry_point_list(s, v, ctx, header):
     arrays = ('cabac_offset_list', 'dq_state_list') if dq else ('cabac_offset_list',)
     count = entry_point_count(header)
     s.pos = _pos
+    s.loop(max(count - 1, 0), 'bit_offset_delta2')
+    _pos = s.pos
+    _word = s._word
+    _end = s._word_end
+    s.pos = _pos
     for j in s.loop(count, *arrays, listed=True):
         _next = _pos + 8
         if _next <= _end:
@@ -767,12 +773,6 @@ def fast_entry_point_list(s, v, ctx, header):
                 _word = s._word
                 _end = s._word_end
             bit_offset.append(v.bit_offset_delta1)
-            if count > 1:
-                s.pos = _pos
-                s.loop(count - 1, 'bit_offset_delta2')
-                _pos = s.pos
-                _word = s._word
-                _end = s._word_end
         else:
             _left = _end - _pos
             _value = _word & (1 << _left) - 1

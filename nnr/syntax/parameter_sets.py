@@ -43,7 +43,7 @@ def nnr_start_unit_header(s: Syntax, v: Values, ctx: StreamContext) -> None:
 
 
 @syntax_table("syntax 3")
-def nnr_start_unit_payload(s: Syntax, v: Values, ctx: StreamContext) -> None:
+def nnr_start_unit_payload(s: Syntax, v: Values, ctx: StreamContext, header: Values) -> None:
     """(syntax 3) Empty."""
 
 
@@ -53,7 +53,7 @@ def nnr_model_parameter_set_unit_header(s: Syntax, v: Values, ctx: StreamContext
 
 
 @syntax_table("syntax 4.1")
-def nnr_model_parameter_set_unit_payload(s: Syntax, v: Values, ctx: StreamContext) -> None:
+def nnr_model_parameter_set_unit_payload(s: Syntax, v: Values, ctx: StreamContext, header: Values) -> None:
     """(syntax 4.1) Global data of the network: quantization, parent signalling, maps."""
     s.u(1, "topology_carriage_flag")
     s.u(1, "mps_sparsification_flag")
@@ -105,7 +105,7 @@ def nnr_layer_parameter_set_unit_header(s: Syntax, v: Values, ctx: StreamContext
 
 
 @syntax_table("syntax 5")
-def nnr_layer_parameter_set_unit_payload(s: Syntax, v: Values, ctx: StreamContext) -> None:
+def nnr_layer_parameter_set_unit_payload(s: Syntax, v: Values, ctx: StreamContext, header: Values) -> None:
     """(syntax 5) Quantization of the data units that follow, and maps."""
     s.u(1, "nnr_reserved_zero_1bit", 0, fixed=0)
     s.u(1, "lps_sparsification_flag")

@@ -199,6 +199,22 @@ class Syntax:
         """`nbits` elements u(1) as one string of 0 and 1: masks are long."""
         self._code("bits", nbits, name, (), options)
 
+    def ae(self, name: str, *index: int, **options: Any) -> None:
+        """(syntax 1) ae(v): context-coded bin; only in readings of payloads."""
+        self._code("ae", 1, name, index, options)
+
+    def uae(self, nbits: int, name: str, *index: int, **options: Any) -> None:
+        """(syntax 1) uae(n): `nbits` bypass bins, an unsigned integer; only in readings of payloads."""
+        self._code("uae", nbits, name, index, options)
+
+    def iae(self, nbits: int, name: str, *index: int, **options: Any) -> None:
+        """(syntax 1) iae(n): `nbits` bypass bins, an integer in two's complement; only for payloads."""
+        self._code("iae", nbits, name, index, options)
+
+    def at(self, name: str, **options: Any) -> None:
+        """(syntax 1) at(v): the terminate bin; only in readings of payloads."""
+        self._code("at", 1, name, (), options)
+
     def byte_alignment(self) -> None:
         """(syntax 1) byte_alignment(): one bit 1, then zero bits up to the byte boundary."""
         raise NotImplementedError

@@ -15,7 +15,7 @@ from ..errors import BitstreamError, ConformanceError, SyntaxValueError, Truncat
 from ..limits import Limits
 from .bits import Buffer, byte_view
 from .constants import NnrUnitType, PayloadType, Profile, QuantizationMethodFlags
-from .data_unit import coded_elements, nnr_compressed_data_unit_header, nnr_compressed_data_unit_payload
+from .data_unit import coded_elements, nnr_compressed_data_unit_header
 from .parameter_sets import (
     MAP_LAYOUTS,
     has_maps,
@@ -298,6 +298,21 @@ def unit_name(header: Values) -> str:
 # ----------------------------------------------------------------------------------------------------- tables
 
 
+@syntax_table("syntax 2.1")
+def nnr_unit(s: Syntax, v: Values, ctx: StreamContext) -> None:
+    """(syntax 2.1) A whole unit. `read_unit` takes it in these three steps, bounded by the size."""
+    s.include(nnr_unit_size, ctx)
+    s.table("nnr_unit_header", nnr_unit_header, ctx)
+    s.table("nnr_unit_payload", nnr_unit_payload, ctx, v.nnr_unit_header)
+
+
+@syntax_table("syntax 2.1")
+def nnr_unit_payload(s: Syntax, v: Values, ctx: StreamContext, header: Values) -> None:
+    """(syntax 2.1) The payload of the type; those of data units and unknown types stay bytes."""
+    if header.nnr_unit_type in UNIT_PAYLOADS:
+        s.include(UNIT_PAYLOADS[header.nnr_unit_type], ctx, header)
+
+
 @syntax_table("syntax 2.2")
 def nnr_unit_size(s: Syntax, v: Values, ctx: StreamContext) -> None:
     """(syntax 2.2) Bytes of the whole unit, these included."""
@@ -359,9 +374,10 @@ def nnr_aggregate_unit_header(s: Syntax, v: Values, ctx: StreamContext) -> None:
 
 
 @syntax_table("syntax 10.2", status="S")
-def nnr_aggregate_unit_payload(s: Syntax, v: Values, ctx: StreamContext) -> None:
-    """(syntax 10.2) Complete units, which are read as if they stood in the stream."""
-    s.bs("nnr_units")
+def nnr_aggregate_unit_payload(s: Syntax, v: Values, ctx: StreamContext, header: Values) -> None:
+    """(syntax 10.2) Complete units; `walk_units` reads them one by one as if they stood in the stream."""
+    for _ in range(header.unit_header.num_of_nnr_units_minus2 + 2):
+        s.table("nnr_unit", nnr_unit, ctx)
 
 
 _SIZE_TABLE: Table = nnr_unit_size
@@ -380,10 +396,8 @@ UNIT_PAYLOADS: dict[int, Table] = {
     _LPS: nnr_layer_parameter_set_unit_payload,
     _TPL: nnr_topology_unit_payload,
     _QNT: nnr_quantization_unit_payload,
-    _NDU: nnr_compressed_data_unit_payload,
-    _AGG: nnr_aggregate_unit_payload,
 }
-_PARSED_PAYLOADS = frozenset([_STR, _MPS, _LPS, _TPL, _QNT])
+_PARSED_PAYLOADS = frozenset(UNIT_PAYLOADS)
 
 
 # ---------------------------------------------------------------------------------------------------- reading
@@ -438,7 +452,7 @@ def walk_units(
             if index == _MANY_UNITS and type(reader) is Reader:
                 from .fast import FAST_TABLES
 
-                reader.tables = FAST_TABLES
+                reader.tables.update(FAST_TABLES)  # type: ignore[arg-type]
             reader.begin_unit(unit)
             read_unit(reader, unit, end, ctx)
         except BitstreamError as error:
@@ -496,7 +510,7 @@ def read_unit(reader: Reader, unit: NnrUnit, end: int, ctx: StreamContext) -> No
     if unit_type == _NDU:
         _check_raw_size(unit, inner)
     elif unit_type in _PARSED_PAYLOADS:
-        _read_payload(reader, unit, inner, ctx)
+        _read_payload(reader, unit, ctx)
         unit.trailing = reader.data[reader.pos >> 3 : end]
     ctx.update(unit_type, inner, unit.payload)
     unit.profile = ctx.profile if ctx.profile is not None else -1
@@ -559,45 +573,36 @@ def unit_ends(data: Buffer, at: int, end: int) -> list[int] | None:
     return ends
 
 
-def _read_payload(reader: Reader, unit: NnrUnit, inner: Values, ctx: StreamContext) -> None:
+def _read_payload(reader: Reader, unit: NnrUnit, ctx: StreamContext) -> None:
     """(syntax 6.5) The payload of a parameter set or a topology; maps in the first layout that fits."""
-    unit_type = unit.unit_type
-    table = UNIT_PAYLOADS[unit_type]
-    arguments = (inner,) if unit_type == _TPL else ()
-    ctx.map_layout = 0
-    if unit_type not in (_MPS, _LPS):
-        unit.payload = reader.table("nnr_unit_payload", table, ctx, *arguments)
-        return
     mark = reader.mark()
-    failure: BitstreamError | None = None
-    for layout in (*range(MAP_LAYOUTS), 0):
+    for layout in range(MAP_LAYOUTS):
         ctx.map_layout = layout
-        last = failure is not None and layout == 0
+        failure = None
         try:
-            payload = unit.outer["nnr_unit_payload"] = Values()
-            payload = reader.table("nnr_unit_payload", table, ctx)
-            if not has_maps(payload):
-                break
-            if reader.pos == reader.end and reader.sound_since(mark):
-                break
-            if last:
-                reader.require(
-                    False,
-                    f"the maps end {(reader.end - reader.pos) >> 3} bytes before the unit",
-                    "exactly at its size",
-                    "syntax 6.5",
-                )
-                break
+            payload = reader.table("nnr_unit_payload", nnr_unit_payload, ctx, unit.header)
         except BitstreamError as error:
-            payload = unit.outer["nnr_unit_payload"]
-            if last or not has_maps(payload):
-                raise
+            payload = unit.outer.get("nnr_unit_payload", _NOTHING)
             failure = error
-        failure = failure or TruncatedError("")
+        if not has_maps(payload):
+            if failure is not None:
+                raise failure
+            unit.payload = payload
+            return
+        if failure is None and reader.pos == reader.end and reader.sound_since(mark):
+            payload["map_layout"] = layout
+            unit.payload = payload
+            return
         reader.rewind(mark)
-    unit.payload = payload
-    if has_maps(payload):
-        payload["map_layout"] = ctx.map_layout
+    ctx.map_layout = 0
+    unit.payload = reader.table("nnr_unit_payload", nnr_unit_payload, ctx, unit.header)
+    unit.payload["map_layout"] = 0
+    reader.require(
+        reader.pos == reader.end,
+        f"the maps end {(reader.end - reader.pos) >> 3} bytes before the unit",
+        "exactly at its size",
+        "syntax 6.5",
+    )
 
 
 def _check_raw_size(unit: NnrUnit, inner: Values) -> None:
@@ -743,8 +748,7 @@ def assemble_unit(
             raise SyntaxValueError(f"the payload of unit type {unit_type} can only be bytes")
         given["nnr_unit_payload"] = dict(payload or {})
         ctx.map_layout = int(given["nnr_unit_payload"].pop("map_layout", 0))
-        arguments = (inner,) if unit_type == _TPL else ()
-        parsed = writer.table("nnr_unit_payload", UNIT_PAYLOADS[unit_type], ctx, *arguments)
+        parsed = writer.table("nnr_unit_payload", nnr_unit_payload, ctx, written)
     elif payload is not None:
         try:
             tail = byte_view(payload)

@@ -40,7 +40,7 @@ def nnr_topology_unit_header(s: Syntax, v: Values, ctx: StreamContext) -> None:
 @syntax_table("syntax 7.1", status="N")
 def nnr_topology_unit_payload(s: Syntax, v: Values, ctx: StreamContext, header: Values) -> None:
     """(syntax 7.1) Topology data up to the end of the unit, or a list of ids, or a pruning container."""
-    storage = header.topology_storage_format
+    storage = header.unit_header.topology_storage_format
     if storage == TopologyStorageFormat.NNR_TPL_PRUN:
         s.table("nnr_pruning_topology_container", nnr_pruning_topology_container, ctx)
     elif storage == TopologyStorageFormat.NNR_TPL_REFLIST:
@@ -115,6 +115,6 @@ def nnr_quantization_unit_header(s: Syntax, v: Values, ctx: StreamContext) -> No
 
 
 @syntax_table("syntax 8", status="S")
-def nnr_quantization_unit_payload(s: Syntax, v: Values, ctx: StreamContext) -> None:
+def nnr_quantization_unit_payload(s: Syntax, v: Values, ctx: StreamContext, header: Values) -> None:
     """(syntax 8) Opaque data up to the end of the unit."""
     s.bs("quantization_data")

@@ -33,7 +33,6 @@ from .constants import NnrUnitType
 from .listen import Element, Listener, ListeningReader
 from .serdes import StopWriting, Table, Writer, derive
 from .stream import (
-    UNIT_PAYLOADS,
     NnrUnit,
     OutOfBand,
     StreamContext,
@@ -41,6 +40,7 @@ from .stream import (
     check_begin,
     fill_aggregate_header,
     nnr_unit_header,
+    nnr_unit_payload,
     unit_ends,
     unit_name,
     unit_size_field,
@@ -304,8 +304,7 @@ def _write_unparsed(node: Mapping[str, Any], ctx: StreamContext) -> bytes:
     try:
         header = writer.table("nnr_unit_header", nnr_unit_header, ctx)
         ctx.map_layout = 0
-        arguments = (header.unit_header,) if header.nnr_unit_type == NnrUnitType.NNR_TPL else ()
-        writer.table("nnr_unit_payload", UNIT_PAYLOADS[header.nnr_unit_type], ctx, *arguments)
+        writer.table("nnr_unit_payload", nnr_unit_payload, ctx, header)
     except StopWriting:
         pass
     else:
