@@ -1,8 +1,8 @@
 """From a model to a bitstream: transforms, quantizers, units, stream.
 
-`encode` is the whole road. The work on one tensor, `code_carrier`, is a function of plain arguments without
-shared state, so that any executor can run it; the stream is put together in order afterwards, which makes
-the bytes independent of threads.
+`encode_stream` is the whole road. The work on one unit, `code_job`, is a function of plain arguments without
+shared state, so that any executor can run it; the stream is put together in order afterwards, which makes the
+bytes independent of threads.
 """
 
 from __future__ import annotations
@@ -10,28 +10,39 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..decoder.plan import Role, matrix_shape
-from ..decoder.quantization import qp_range
-from ..metadata import STORAGE_FORMAT, Metadata, serialize
+from ..decoder.quantization import codebook_values, qp_range, uniform_values
+from ..metadata import STORAGE_FORMAT, Metadata, TensorRecord, serialize
 from ..syntax.constants import NnrUnitType, PayloadType
 from ..syntax.stream import StreamContext, write_unit
-from .assemble import CodedUnit, Member, code_unit, effective_scan_order, model_parameter_set, raw_unit
+from .assemble import CodedUnit, Link, Member, code_unit, effective_scan_order, model_parameter_set, raw_unit
 from .carry import Cargo, Carrier, extract, load_cargo, tensor_qp
 from .config import EncoderConfig
 from .report import EncodeReport, TensorReport
 from .tools import QuantizedTensor, Quantizer, TensorJob, Transform, get_tool
 
-__all__ = ["EncodedStream", "code_carrier", "encode_stream"]
+__all__ = [
+    "CodedJob",
+    "EncodedStream",
+    "Job",
+    "Progress",
+    "assemble_stream",
+    "code_job",
+    "encode_stream",
+    "run_jobs",
+]
 
 #: (done_weights, total_weights, name of the tensor just done)
 Progress = Callable[[int, int, str], None]
+
+_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,45 @@ class EncodedStream:
         return b"".join(self.units)
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One data unit to be made.
+
+    Attributes:
+        carrier: what it carries.
+        qp: quantization parameter asked for.
+        link: place in the update tree; None for a stream without one.
+        reference: for a difference, the value that the decoder has.
+        measure: report the error too.
+    """
+
+    carrier: Carrier
+    qp: int
+    link: Link | None = None
+    reference: np.ndarray | None = None
+    measure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CodedJob:
+    """What came of a job.
+
+    Attributes:
+        unit: None where a difference is zero and needs no unit.
+        squared_error: sum over all elements, NaN where it was not measured.
+        peak: largest magnitude of the tensor; NaN where it was not measured.
+    """
+
+    unit: CodedUnit | None
+    qp: int | None
+    tool: str
+    notes: tuple[str, ...]
+    seconds: float
+    squared_error: float = float("nan")
+    max_error: float = float("nan")
+    peak: float = float("nan")
+
+
 def encode_stream(
     tensors: Mapping[str, Any],
     config: EncoderConfig,
@@ -52,6 +102,8 @@ def encode_stream(
     threads: int | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    measure: bool = False,
+    node_ids: bool = False,
 ) -> EncodedStream:
     """Encode a model as one absolute stream.
 
@@ -59,12 +111,14 @@ def encode_stream(
         tensors: arrays by name.
         threads: worker threads; None for one per core.
         executor: run the work on single tensors there instead.
+        measure: put the errors into the report.
+        node_ids: give every unit its place in an update tree, for updates to come.
 
     Raises:
         ValueError, TypeError: a tensor or an option cannot be coded; the message names it.
     """
     started = time.perf_counter()
-    transforms, quantizer = _tools(config)
+    transforms, quantizer = select_tools(config)
     for transform in transforms:
         tensors = transform.apply(tensors)
     if not tensors and not config.metadata:
@@ -72,31 +126,23 @@ def encode_stream(
             "tensors: without metadata a model of no tensors cannot be told from a stream cut short"
         )
     cargo = load_cargo(tensors, config)
-    base_qp = _base_qp(cargo.carriers, config)
-    total = sum(carrier.elements for carrier in cargo.carriers)
-    coded: list[CodedCarrier] = []
-    done = 0
-    for carrier, result in zip(
-        cargo.carriers, _run(cargo.carriers, quantizer, config, base_qp, threads, executor), strict=True
-    ):
-        coded.append(result)
-        done += carrier.elements
-        if progress is not None:
-            progress(done, total, carrier.source)
-    units, first_data_unit = _stream(coded, cargo, config, base_qp)
-    report = _report(cargo, coded, units, first_data_unit, time.perf_counter() - started)
-    return EncodedStream(units, report)
+    jobs = [
+        Job(c, tensor_qp(c.source, c.array.ndim, config), Link(k, 0) if node_ids else None, measure=measure)
+        for k, c in enumerate(cargo.carriers)
+    ]
+    base_qp = common_base_qp(jobs, config)
+    coded = run_jobs(jobs, quantizer, config, base_qp, threads=threads, executor=executor, progress=progress)
+    units = assemble_stream(coded, config, base_qp, cargo.records, cargo.order)
+    return EncodedStream(units, _report(cargo, coded, units, time.perf_counter() - started))
 
 
-def _tools(config: EncoderConfig) -> tuple[list[Transform], Quantizer]:
+def select_tools(config: EncoderConfig) -> tuple[list[Transform], Quantizer]:
     """Transforms and the quantizer of a pipeline; by default one quantizer as the options say.
 
     Raises:
         ValueError: an unknown tool, or more than one quantizer.
     """
-    if config.pipeline is None:
-        return [], get_tool("dq_trellis" if config.dq else "uniform")()
-    tools = [get_tool(tool)() if isinstance(tool, str) else tool for tool in config.pipeline]
+    tools = [get_tool(tool)() if isinstance(tool, str) else tool for tool in config.pipeline or ()]
     for tool in tools:
         if not isinstance(tool, Quantizer | Transform):
             raise TypeError(f"pipeline: {tool!r} is neither a transform nor a quantizer")
@@ -104,136 +150,224 @@ def _tools(config: EncoderConfig) -> tuple[list[Transform], Quantizer]:
     if len(quantizers) > 1:
         raise ValueError(f"pipeline: only one quantizer can be used, not {quantizers}")
     transforms = [tool for tool in tools if not isinstance(tool, Quantizer)]
-    return transforms, quantizers[0] if quantizers else get_tool("dq_trellis" if config.dq else "uniform")()
+    return transforms, quantizers[0] if quantizers else default_quantizer(config)
 
 
-def _base_qp(carriers: Iterable[Carrier], config: EncoderConfig) -> int:
+def default_quantizer(config: EncoderConfig) -> Quantizer:
+    """The quantizer that the options ask for."""
+    quantizer: Quantizer = get_tool("dq_trellis" if config.dq else "uniform")()
+    return quantizer
+
+
+def common_base_qp(jobs: Iterable[Job], config: EncoderConfig) -> int:
     """(encoding 2) mps_quantization_parameter: 0 unless a qp is beyond what qp_value can say.
 
     Raises:
         ValueError: two tensors whose qp are too far apart.
     """
     low, high = qp_range(config.qp_density)
-    qps = {c.source: tensor_qp(c.source, len(c.array.shape), config) for c in carriers if c.how == "quantize"}
+    qps = {job.carrier.source: job.qp for job in jobs if job.carrier.how == "quantize"}
     if not qps or (low <= min(qps.values()) and max(qps.values()) <= high):
         return 0
     lowest, highest = min(qps, key=qps.__getitem__), max(qps, key=qps.__getitem__)
     if qps[highest] - qps[lowest] > high - low:
         raise ValueError(
-            f"qp {qps[lowest]} of tensor {lowest!r} and {qps[highest]} of {highest!r} are too "
-            "far apart: with qp_density "
-            f"{config.qp_density} they can differ by {high - low}"
+            f"qp {qps[lowest]} of tensor {lowest!r} and {qps[highest]} of {highest!r} are too far apart: "
+            f"with qp_density {config.qp_density} they can differ by {high - low}"
         )
     return max(-4096, min(4095, (qps[lowest] + qps[highest]) // 2))
 
 
-@dataclass(frozen=True, slots=True)
-class CodedCarrier:
-    """One carrier's unit and the facts for the report."""
-
-    coded: CodedUnit
-    qp: int | None
-    tool: str
-    notes: tuple[str, ...]
-    seconds: float
-
-
-def code_carrier(carrier: Carrier, quantizer: Quantizer, config: EncoderConfig, base_qp: int) -> CodedCarrier:
-    """Quantize and entropy-code one carrier."""
+def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int) -> CodedJob:
+    """Quantize and entropy-code one unit."""
     started = time.perf_counter()
+    carrier = job.carrier
     values = extract(carrier)
+    if job.reference is not None:
+        values = values - job.reference
     if carrier.how == "raw":
-        coded = raw_unit(carrier.name, values, config)
-        return CodedCarrier(coded, None, "raw", (), time.perf_counter() - started)
+        unit = raw_unit(carrier.name, values, config, job.link)
+        return CodedJob(
+            unit, None, "raw", (), time.perf_counter() - started, 0.0, 0.0, _peak(values, job.measure)
+        )
     if carrier.how == "integer":
-        quantized, payload_type = (
-            QuantizedTensor(values, 0, config.qp_density, tool="integer"),
-            PayloadType.NNR_PT_INT,
-        )
+        quantized = QuantizedTensor(values, 0, config.qp_density, tool="integer")
+        payload_type = PayloadType.NNR_PT_INT
     else:
-        quantized, payload_type = (
-            quantizer.quantize(values, _tensor_job(carrier, config)),
-            PayloadType.NNR_PT_FLOAT,
-        )
-    coded = code_unit([Member(carrier.name, Role.WEIGHT, quantized)], payload_type, config, base_qp)
-    qp = quantized.qp if payload_type == PayloadType.NNR_PT_FLOAT else None
-    return CodedCarrier(coded, qp, quantized.tool, quantized.notes, time.perf_counter() - started)
+        quantized = quantizer.quantize(values, _tensor_job(job, config))
+        payload_type = PayloadType.NNR_PT_FLOAT
+    member = Member(carrier.name, Role.WEIGHT, quantized)
+    coded_unit = (
+        None
+        if _is_zero_update(job, quantized)
+        else _smallest(member, payload_type, config, base_qp, job.link)
+    )
+    found = CodedJob(
+        coded_unit,
+        quantized.qp if payload_type == PayloadType.NNR_PT_FLOAT else None,
+        quantized.tool,
+        quantized.notes,
+        time.perf_counter() - started,
+    )
+    if not job.measure:
+        return found
+    if payload_type == PayloadType.NNR_PT_INT:
+        return replace(found, squared_error=0.0, max_error=0.0, peak=_peak(values, True))
+    squared, largest = coding_error(values, quantized)
+    return replace(found, squared_error=squared, max_error=largest, peak=_peak(values, True))
 
 
-def _tensor_job(carrier: Carrier, config: EncoderConfig) -> TensorJob:
+def _is_zero_update(job: Job, quantized: QuantizedTensor) -> bool:
+    """(README D28) A difference whose values are all zero needs no unit."""
+    if job.reference is None:
+        return False
+    if quantized.codebook is None:
+        return not quantized.levels.any()
+    book = quantized.codebook
+    return all(book.entries[i + book.zero_offset] == 0 for i in np.unique(quantized.levels).tolist())
+
+
+def _smallest(
+    member: Member, payload_type: PayloadType, config: EncoderConfig, base_qp: int, link: Link | None
+) -> CodedUnit:
+    """The unit, with and without temporal contexts where there is a base for them: whichever is smaller."""
+    plain = code_unit([member], payload_type, config, base_qp, link and replace(link, temporal=False))
+    if link is None or not link.temporal:
+        return plain
+    temporal = code_unit([member], payload_type, config, base_qp, link)
+    return min(plain, temporal, key=lambda unit: len(unit.payload))
+
+
+def dequantized(quantized: QuantizedTensor) -> np.ndarray:
+    """What a decoder makes of a quantized tensor: float32, same shape."""
+    book = quantized.codebook
+    if book is None:
+        return uniform_values(quantized.levels, quantized.qp, quantized.qp_density)
+    return codebook_values(
+        quantized.levels, book.entries, book.zero_offset, quantized.qp, quantized.qp_density
+    )
+
+
+def coding_error(values: np.ndarray, quantized: QuantizedTensor) -> tuple[float, float]:
+    """Sum of squared errors and largest error of a quantized tensor, for reports."""
+    squared = largest = 0.0
+    flat, levels = values.reshape(-1), quantized.levels.reshape(-1)
+    for start in range(0, flat.size, _CHUNK):
+        piece = replace(quantized, levels=levels[start : start + _CHUNK])
+        error = flat[start : start + _CHUNK].astype(np.float64) - dequantized(piece)
+        squared += float(np.dot(error, error))
+        largest = max(largest, float(np.abs(error).max()))
+    return squared, largest
+
+
+def _peak(values: np.ndarray, measure: bool) -> float:
+    if not measure:
+        return float("nan")
+    return float(max(values.max(), -values.min())) if values.size else 0.0
+
+
+def _tensor_job(job: Job, config: EncoderConfig) -> TensorJob:
+    carrier = job.carrier
     rows, cols = matrix_shape(carrier.shape)
-    qp = tensor_qp(carrier.source, carrier.array.ndim, config)
     scan_order = effective_scan_order(carrier.shape, config.scan_order)
-    return TensorJob(carrier.name, carrier.shape, rows, cols, scan_order, qp, config.qp_density)
+    return TensorJob(carrier.name, carrier.shape, rows, cols, scan_order, job.qp, config.qp_density)
 
 
-def _run(
-    carriers: list[Carrier],
+def run_jobs(
+    jobs: Sequence[Job],
+    quantizer: Quantizer,
+    config: EncoderConfig,
+    base_qp: int,
+    *,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> list[CodedJob]:
+    """Do all jobs; results in their order."""
+    total = sum(job.carrier.elements for job in jobs)
+    done = 0
+    coded = []
+    for job, result in zip(jobs, _results(jobs, quantizer, config, base_qp, threads, executor), strict=True):
+        coded.append(result)
+        done += job.carrier.elements
+        if progress is not None:
+            progress(done, total, job.carrier.source)
+    return coded
+
+
+def _results(
+    jobs: Sequence[Job],
     quantizer: Quantizer,
     config: EncoderConfig,
     base_qp: int,
     threads: int | None,
     executor: Executor | None,
-) -> Iterator[CodedCarrier]:
-    """Coded carriers in order; the largest are started first."""
+) -> Iterator[CodedJob]:
+    """Coded jobs in order; the largest are started first."""
     workers = os.cpu_count() or 1 if threads is None else threads
     if workers < 1:
         raise ValueError(f"threads must be at least 1, not {threads}")
-    total = sum(carrier.elements for carrier in carriers)
-    if executor is None and (workers == 1 or len(carriers) < 2 or total < 1 << 16):
-        for carrier in carriers:
-            yield code_carrier(carrier, quantizer, config, base_qp)
+    total = sum(job.carrier.elements for job in jobs)
+    if executor is None and (workers == 1 or len(jobs) < 2 or total < 1 << 16):
+        for job in jobs:
+            yield code_job(job, quantizer, config, base_qp)
         return
-    own = ThreadPoolExecutor(min(workers, len(carriers))) if executor is None else None
-    pool: Executor = own if executor is None else executor  # type: ignore[assignment]
-    futures: list[Future[CodedCarrier] | None] = [None] * len(carriers)
+    own = ThreadPoolExecutor(min(workers, len(jobs))) if executor is None else None
+    pool = executor or own
+    assert pool is not None
+    futures: dict[int, Future[CodedJob]] = {}
     try:
-        for k in sorted(range(len(carriers)), key=lambda k: -carriers[k].elements):
-            futures[k] = pool.submit(code_carrier, carriers[k], quantizer, config, base_qp)
-        for future in futures:
-            assert future is not None
-            yield future.result()
+        for k in sorted(range(len(jobs)), key=lambda k: -jobs[k].carrier.elements):
+            futures[k] = pool.submit(code_job, jobs[k], quantizer, config, base_qp)
+        for k in range(len(jobs)):
+            yield futures.pop(k).result()
     finally:
-        for future in futures:
-            if future is not None:
-                future.cancel()
+        for future in futures.values():
+            future.cancel()
         if own is not None:
             own.shutdown(wait=True)
 
 
-def _stream(
-    coded: list[CodedCarrier], cargo: Cargo, config: EncoderConfig, base_qp: int
-) -> tuple[list[bytes], int]:
-    """All units in order, and the index of the first data unit."""
+def assemble_stream(
+    coded: Iterable[CodedJob],
+    config: EncoderConfig,
+    base_qp: int,
+    records: list[TensorRecord],
+    order: list[int],
+    *,
+    parents: bool = False,
+) -> list[bytes]:
+    """All units of a stream in order: start unit, parameter set, metadata, data units."""
+    units = [item.unit for item in coded if item.unit is not None]
     context = StreamContext()
-    codebooks = any("integer_codebook" in item.coded.header for item in coded)
-    parameters = model_parameter_set(config, codebooks=codebooks, base_qp=base_qp, topology=config.metadata)
+    codebooks = any("integer_codebook" in unit.header for unit in units)
+    parameters = model_parameter_set(
+        config, codebooks=codebooks, base_qp=base_qp, topology=config.metadata, parents=parents
+    )
     head = [
         write_unit(NnrUnitType.NNR_STR, {"general_profile_idc": config.profile}, None, context),
         write_unit(NnrUnitType.NNR_MPS, {}, parameters, context),
     ]
-    data_units = [write_unit(NnrUnitType.NNR_NDU, c.coded.header, c.coded.payload, context) for c in coded]
+    data_units = [write_unit(NnrUnitType.NNR_NDU, unit.header, unit.payload, context) for unit in units]
     if not config.metadata:
-        return head + data_units, len(head)
+        return head + data_units
     metadata = Metadata(
         units_before=len(head),
         crc_before=zlib.crc32(b"".join(head)),
         unit_crcs=[zlib.crc32(unit) for unit in data_units],
-        records=cargo.records,
-        order=cargo.order,
+        records=records,
+        order=order,
     )
-    topology_header = {"topology_storage_format": STORAGE_FORMAT, "topology_compression_format": 0}
-    head.append(
-        write_unit(NnrUnitType.NNR_TPL, topology_header, {"topology_data": serialize(metadata)}, context)
-    )
-    return head + data_units, len(head)
+    formats = {"topology_storage_format": STORAGE_FORMAT, "topology_compression_format": 0}
+    head.append(write_unit(NnrUnitType.NNR_TPL, formats, {"topology_data": serialize(metadata)}, context))
+    return head + data_units
 
 
-def _report(
-    cargo: Cargo, coded: list[CodedCarrier], units: list[bytes], first_data_unit: int, seconds: float
-) -> EncodeReport:
+def _report(cargo: Cargo, coded: list[CodedJob], units: list[bytes], seconds: float) -> EncodeReport:
     tensors: dict[str, TensorReport] = {}
-    for carrier, item, unit in zip(cargo.carriers, coded, units[first_data_unit:], strict=True):
+    sizes = iter(units[len(units) - sum(item.unit is not None for item in coded) :])
+    for carrier, item in zip(cargo.carriers, coded, strict=True):
+        size = len(next(sizes)) if item.unit is not None else 0
         known = tensors.get(carrier.source)
         if known is None:
             array = carrier.array
@@ -243,18 +377,16 @@ def _report(
                 dtype=str(array.dtype),
                 weights=int(array.size),
                 original_bytes=int(array.nbytes),
-                coded_bytes=len(unit),
-                tool=item.tool,
+                coded_bytes=size,
+                tool=item.tool if item.unit is not None else "unchanged",
                 qp=item.qp,
                 seconds=item.seconds,
+                squared_error=item.squared_error,
+                max_error=item.max_error,
+                peak=item.peak,
                 notes=tuple(cargo.notes.get(carrier.source, [])) + item.notes,
             )
         else:
-            known.coded_bytes += len(unit)
+            known.coded_bytes += size
             known.seconds += item.seconds
     return EncodeReport(list(tensors.values()), total_bytes=sum(map(len, units)), seconds=seconds)
-
-
-def as_arrays(tensors: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Plain arrays of whatever can be seen as an array."""
-    return {name: np.asarray(value) for name, value in tensors.items()}

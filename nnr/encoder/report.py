@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ class TensorReport:
         tool: quantizer, or "integer", "raw", "tied".
         qp: quantization parameter; None where nothing was quantized.
         seconds: time spent on it, of whichever thread.
+        squared_error: sum over all elements; NaN where it was not measured, 0 for what is carried exactly.
+        max_error: largest error of an element.
+        peak: largest magnitude of the tensor.
         notes: what was done that the caller did not ask for.
     """
 
@@ -30,11 +34,23 @@ class TensorReport:
     tool: str
     qp: int | None
     seconds: float
+    squared_error: float = math.nan
+    max_error: float = math.nan
+    peak: float = math.nan
     notes: tuple[str, ...] = ()
 
     @property
     def bits_per_weight(self) -> float:
         return 8 * self.coded_bytes / self.weights if self.weights else 0.0
+
+    @property
+    def psnr(self) -> float:
+        """Peak signal-to-noise ratio in dB, the peak being the largest magnitude; infinite without error."""
+        if self.squared_error == 0:
+            return math.inf
+        if not self.peak > 0:
+            return math.nan
+        return 10 * math.log10(self.peak**2 * self.weights / self.squared_error)
 
 
 @dataclass(slots=True)
@@ -63,6 +79,16 @@ class EncodeReport:
         return 8 * self.total_bytes / self.weights if self.weights else 0.0
 
     @property
+    def squared_error(self) -> float:
+        """Sum over all tensors; NaN where it was not measured."""
+        return math.fsum(t.squared_error for t in self.tensors)
+
+    @property
+    def max_error(self) -> float:
+        """Largest error of any element."""
+        return max((t.max_error for t in self.tensors), default=0.0)
+
+    @property
     def ratio(self) -> float:
         """Original size over coded size."""
         return self.original_bytes / self.total_bytes if self.total_bytes else 0.0
@@ -75,9 +101,14 @@ class EncodeReport:
             "weights": self.weights,
             "bits_per_weight": self.bits_per_weight,
             "ratio": self.ratio,
+            "squared_error": _number(self.squared_error),
+            "max_error": _number(self.max_error),
             "seconds": self.seconds,
         }
-        rows = [asdict(t) | {"bits_per_weight": t.bits_per_weight} for t in self.tensors]
+        rows = []
+        for t in self.tensors:
+            row = asdict(t) | {"bits_per_weight": t.bits_per_weight, "psnr": t.psnr}
+            rows.append({name: _number(value) for name, value in row.items()})
         return totals | {"tensors": rows}
 
     def __str__(self) -> str:
@@ -87,3 +118,8 @@ class EncodeReport:
             f"({self.ratio:.2f} times smaller, {self.bits_per_weight:.3f} bits per weight) in "
             f"{self.seconds:.2f} s"
         )
+
+
+def _number(value: Any) -> Any:
+    """JSON has no NaN and no infinities."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
