@@ -38,7 +38,8 @@ def test_the_three_commands(cli: Cli, tensors: dict[str, np.ndarray]) -> None:
     assert [command[0] for command in commands] == ["pip", "nnr", "nnr"]
     for command in commands[1:]:
         assert cli(*command[1:]).status == 0
-    assert np.allclose(load_tensors("decoded.safetensors")["conv1.weight"], tensors["conv1.weight"], atol=0.02)
+    decoded = load_tensors("decoded.safetensors")
+    assert np.allclose(decoded["conv1.weight"], tensors["conv1.weight"], atol=0.02)
 
 
 def test_the_python_example(tensors: dict[str, np.ndarray]) -> None:
