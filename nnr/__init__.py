@@ -10,6 +10,7 @@ from .decoder.decode import Decoder, DecodeReport, Tensors, decode, decode_level
 from .decoder.lazy import open_file as open
 from .encoder.config import EncoderConfig
 from .encoder.report import EncodeReport, TensorReport
+from .encoder.updates import Encoder
 from .errors import (
     BitstreamError,
     ConformanceError,
@@ -33,6 +34,7 @@ __all__ = [
     "DecodeReport",
     "Decoder",
     "EncodeReport",
+    "Encoder",
     "EncoderConfig",
     "FormatError",
     "LimitError",

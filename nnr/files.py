@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Any
 
-from .decoder.decode import Form, OutOfBand, Tensors, decode
+from .decoder.decode import Decoder, Form, OutOfBand, Tensors, decode
 from .decoder.payload import Backend
+from .decoder.stream import Source
 from .encoder.config import EncoderConfig
 from .encoder.pipeline import EncodedStream, Progress, encode_stream
 from .encoder.report import EncodeReport
+from .encoder.updates import Encoder
 from .limits import Limits
 
 __all__ = ["encode", "load_file", "save_file"]
@@ -20,23 +22,28 @@ __all__ = ["encode", "load_file", "save_file"]
 def _encoded(
     tensors: Mapping[str, Any],
     config: EncoderConfig | None,
-    base: object,
+    base: Source | Mapping[str, Any] | Decoder | None,
     threads: int | None,
     executor: Executor | None,
     progress: Progress | None,
     options: Mapping[str, Any],
+    *,
+    measure: bool,
 ) -> EncodedStream:
     if base is not None:
-        raise ValueError("base: this version encodes complete models only, no updates")
+        encoder = Encoder(config, base=base, threads=threads, executor=executor, **options)
+        return encoder.stream_update(tensors, progress=progress)
     config = (config or EncoderConfig()).replace(**options)
-    return encode_stream(tensors, config, threads=threads, executor=executor, progress=progress)
+    return encode_stream(
+        tensors, config, threads=threads, executor=executor, progress=progress, measure=measure
+    )
 
 
 def encode(
     tensors: Mapping[str, Any],
     config: EncoderConfig | None = None,
     *,
-    base: object = None,
+    base: Source | Mapping[str, Any] | Decoder | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -48,7 +55,7 @@ def encode(
         tensors: arrays by name, of any layout; float64, float32, float16, the types of `ml_dtypes`,
         integers, bool.
         config: options; `EncoderConfig()` by default.
-        base: reserved for updates.
+        base: encode the difference to this instead: a bitstream, a dict of tensors or a `Decoder`.
         threads: worker threads; None for one per core. The bytes are the same for every number.
         executor: where to run the work on single tensors instead.
         progress: called with (done_weights, total_weights, name) after each tensor.
@@ -60,7 +67,7 @@ def encode(
     Raises:
         ValueError, TypeError: a tensor or an option cannot be coded; the message names it.
     """
-    return _encoded(tensors, config, base, threads, executor, progress, options).tobytes()
+    return _encoded(tensors, config, base, threads, executor, progress, options, measure=False).tobytes()
 
 
 def save_file(
@@ -68,7 +75,7 @@ def save_file(
     path: str | os.PathLike[str],
     config: EncoderConfig | None = None,
     *,
-    base: object = None,
+    base: Source | Mapping[str, Any] | Decoder | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -88,7 +95,7 @@ def save_file(
     from .formats.atomic import atomic_output, check_target
 
     check_target(path)
-    stream = _encoded(tensors, config, base, threads, executor, progress, options)
+    stream = _encoded(tensors, config, base, threads, executor, progress, options, measure=True)
     with atomic_output(path) as file:
         file.writelines(stream.units)
     return stream.report

@@ -22,9 +22,9 @@ from .payload import Backend, CodedUnit, TensorContext, decode_payloads
 from .plan import Role, UnitPlan
 from .reconstruct import apply_format, restore
 from .stream import Source, Stream, located, read_stream, stream_bytes
-from .update_tree import State, advance, check_parent, dump_state, load_state
+from .update_tree import Node, State, advance, check_parent, dump_state, load_state
 
-__all__ = ["DecodeReport", "Decoder", "Form", "OutOfBand", "Tensors", "decode", "decode_levels"]
+__all__ = ["DecodeReport", "Decoder", "Form", "OutOfBand", "Tensors", "decode", "decode_levels", "decoder_on"]
 
 Form = Literal["plain", "coded"]
 OutOfBand = Mapping[str, Mapping[str, Any]]
@@ -119,6 +119,15 @@ class Decoder:
         state = self._state
         plain, _ = plain_form(state.model, state.layouts.values())
         return plain if state.metadata is None else restore(plain, state.metadata)[0]
+
+    @property
+    def coded_model(self) -> Mapping[str, np.ndarray]:
+        """The accumulated model in coded form: every coded tensor under its own id."""
+        return self._state.model
+
+    def node(self, element_id: str) -> Node | None:
+        """The latest unit of a parameter, by the first element id of the unit."""
+        return self._state.nodes.get(element_id)
 
     @property
     def contexts(self) -> Mapping[str, TensorContext]:
@@ -237,7 +246,7 @@ def _waves(plans: list[UnitPlan]) -> list[list[UnitPlan]]:
     return waves
 
 
-def _decoder_on(base: Source | Mapping[str, Any] | Decoder | None, **options: Any) -> Decoder:
+def decoder_on(base: Source | Mapping[str, Any] | Decoder | None, **options: Any) -> Decoder:
     """A decoder that stands where `base` says; the one given is not changed."""
     decoder = Decoder(**options)
     if base is None:
@@ -290,7 +299,7 @@ def decode(
         BitstreamError: the stream cannot be decoded.
         OSError: the file cannot be read.
     """
-    decoder = _decoder_on(base, limits=limits, threads=threads, backend=backend)
+    decoder = decoder_on(base, limits=limits, threads=threads, backend=backend)
     tensors, state = _Run(decoder, out_of_band, None, None, None).tensors(data, form, keep=base is not None)
     if base is None or form == "coded":
         return tensors
@@ -319,7 +328,7 @@ def decode_levels(
     Raises:
         BitstreamError: the stream cannot be decoded.
     """
-    decoder = _decoder_on(base, limits=limits, threads=threads, backend=backend)
+    decoder = decoder_on(base, limits=limits, threads=threads, backend=backend)
     run = _Run(decoder, out_of_band, None, None, None)
     stream = run.parsed(data)
     differential = any(plan.differential for plan in stream.plans)

@@ -57,7 +57,8 @@ class Link:
         parameter_id: number of the parameter in the model.
         depth: put_node_depth.
         differential: the unit is a difference to its parent.
-        parent_digest: SHA-256 of the parent's payload, to name it by that; None to name it by its node.
+        parent_digest: SHA-256 or SHA-512 of the parent's payload, to name it by that; None to name it by
+        its node.
         temporal: use temporal contexts; every member needs a base then.
         history: code the history flag as 0 never, 2 if it saves bytes.
         contexts: base levels and history of each member, by element id.
@@ -175,10 +176,13 @@ def _link_header(link: Link | None) -> dict[str, Any]:
         if link.parent_digest is None:
             header |= {"parent_node_id_type": int(ParentNodeIdType.ICNN_NDU_ID), "parent_device_id": 0}
         else:
-            header |= {
-                "parent_node_id_type": int(ParentNodeIdType.ICNN_NDU_PL_SHA256),
-                "parent_node_payload_sha256": int.from_bytes(link.parent_digest, "big"),
-            }
+            digest = int.from_bytes(link.parent_digest, "big")
+            if len(link.parent_digest) == 32:
+                header["parent_node_id_type"] = int(ParentNodeIdType.ICNN_NDU_PL_SHA256)
+                header["parent_node_payload_sha256"] = digest
+            else:
+                header["parent_node_id_type"] = int(ParentNodeIdType.ICNN_NDU_PL_SHA512)
+                header["parent_node_payload_sha512"] = digest
     return header
 
 

@@ -82,6 +82,12 @@ class EncoderConfig:
     raw: tuple[str, ...] = _option(
         (), "tensors to store as they are, by name; * and ? match any characters", metavar="NAME"
     )
+    parent_id: str = _option(
+        "id",
+        "how units of an update name their parents: by node id, or by digest of the parent's payload",
+        metavar="HOW",
+        choices=("id", "sha256", "sha512"),
+    )
     metadata: bool = _option(
         True,
         "add a unit with the original dtypes and shapes and a checksum of every unit; other decoders skip it",
@@ -91,7 +97,7 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
             self._check_type(f.name, getattr(self, f.name), str(f.type))
-        for name in ("qp_density", "scan_order", "profile", "compat", "nonfinite"):
+        for name in ("qp_density", "scan_order", "profile", "compat", "nonfinite", "parent_id"):
             allowed = next(f for f in dataclasses.fields(self) if f.name == name).metadata["choices"]
             if getattr(self, name) not in allowed:
                 raise ValueError(

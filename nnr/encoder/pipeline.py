@@ -133,7 +133,7 @@ def encode_stream(
     base_qp = common_base_qp(jobs, config)
     coded = run_jobs(jobs, quantizer, config, base_qp, threads=threads, executor=executor, progress=progress)
     units = assemble_stream(coded, config, base_qp, cargo.records, cargo.order)
-    return EncodedStream(units, _report(cargo, coded, units, time.perf_counter() - started))
+    return EncodedStream(units, report_of(cargo, coded, units, time.perf_counter() - started))
 
 
 def select_tools(config: EncoderConfig) -> tuple[list[Transform], Quantizer]:
@@ -363,7 +363,8 @@ def assemble_stream(
     return head + data_units
 
 
-def _report(cargo: Cargo, coded: list[CodedJob], units: list[bytes], seconds: float) -> EncodeReport:
+def report_of(cargo: Cargo, coded: list[CodedJob], units: list[bytes], seconds: float) -> EncodeReport:
+    """The report on a stream: one entry for each original tensor."""
     tensors: dict[str, TensorReport] = {}
     sizes = iter(units[len(units) - sum(item.unit is not None for item in coded) :])
     for carrier, item in zip(cargo.carriers, coded, strict=True):

@@ -1,0 +1,220 @@
+"""A base model and its updates: the mirror of `nnr.Decoder`.
+
+Closed loop: an update is the difference to what the decoder has, not to what the encoder was given before,
+so that
+errors of quantization do not add up. The encoder keeps a decoder for that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Collection, Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+
+from ..decoder.decode import Decoder, decoder_on
+from ..decoder.stream import Source
+from ..metadata import TensorRecord
+from .assemble import Link
+from .carry import Carrier, load_cargo, tensor_qp
+from .config import EncoderConfig
+from .pipeline import (
+    CodedJob,
+    EncodedStream,
+    Job,
+    Progress,
+    assemble_stream,
+    common_base_qp,
+    encode_stream,
+    report_of,
+    run_jobs,
+    select_tools,
+)
+from .report import EncodeReport
+
+__all__ = ["Encoder"]
+
+_FLOAT32, _INT32 = 17, 3  # numbers of nnr.dtypes
+
+
+_UNCHANGED = CodedJob(None, None, "unchanged", (), 0.0)
+
+
+def _digest(value: Any) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(value).reshape(-1).view(np.uint8), digest_size=16).digest()
+
+
+class Encoder:
+    """Encodes a base model and then its updates, in order.
+
+    Args:
+        config: options; `EncoderConfig()` by default.
+        base: continue from here instead of encoding a base: a bitstream, a dict of tensors or a `Decoder`.
+        options: fields of `EncoderConfig` to change.
+
+    Raises:
+        ValueError, TypeError: an option; profile 0, which has no updates.
+
+    Attributes:
+        report: on the latest stream, or None.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig | None = None,
+        *,
+        base: Source | Mapping[str, Any] | Decoder | None = None,
+        threads: int | None = None,
+        executor: Executor | None = None,
+        **options: Any,
+    ) -> None:
+        self._config = (config or EncoderConfig()).replace(**options)
+        if self._config.profile != 1:
+            raise ValueError("profile must be 1: the first edition has no updates")
+        self._threads = threads
+        self._executor = executor
+        self._decoder = decoder_on(base)
+        self._digests: dict[str, bytes] = {}  # of what was encoded last
+        self.report: EncodeReport | None = None
+
+    @property
+    def model(self) -> dict[str, np.ndarray]:
+        """What a decoder of the streams so far has."""
+        return self._decoder.model
+
+    def encode(self, tensors: Mapping[str, Any], *, progress: Progress | None = None) -> bytes:
+        """Encode a complete model, from which updates can follow.
+
+        Raises:
+            ValueError, TypeError: as for `nnr.encode`.
+        """
+        stream = encode_stream(
+            tensors,
+            self._config,
+            threads=self._threads,
+            executor=self._executor,
+            progress=progress,
+            measure=True,
+            node_ids=True,
+        )
+        return self._sent(stream, {name: _digest(value) for name, value in tensors.items()})
+
+    def encode_update(self, tensors: Mapping[str, Any], *, progress: Progress | None = None) -> bytes:
+        """Encode the difference of a model to what the decoder has.
+
+        A tensor whose difference is zero after quantization gets no unit. Temporal and history contexts
+        are used
+        for each tensor where that is smaller.
+
+        Args:
+            tensors: the new model: the tensors of the base, of the same shapes and dtypes.
+
+        Raises:
+            ValueError: a tensor is missing, new, or of another shape or kind than in the base.
+        """
+        digests = {name: _digest(value) for name, value in tensors.items()}
+        unchanged = {name for name, digest in digests.items() if self._digests.get(name) == digest}
+        stream = self.stream_update(tensors, unchanged=unchanged, progress=progress)
+        return self._sent(stream, digests)
+
+    def stream_update(
+        self,
+        tensors: Mapping[str, Any],
+        *,
+        unchanged: Collection[str] = (),
+        progress: Progress | None = None,
+    ) -> EncodedStream:
+        """As `encode_update`, but the encoder stays where it is, and the units are given apart.
+
+        Args:
+            unchanged: names of tensors that get no unit.
+        """
+        started = time.perf_counter()
+        transforms, quantizer = select_tools(self._config)
+        for transform in transforms:
+            tensors = transform.apply(tensors)
+        cargo = load_cargo(tensors, self._config)
+        model = self._decoder.coded_model
+        self._check_same(cargo.carriers, model)
+        jobs = [
+            self._job(k, carrier, model[carrier.name])
+            for k, carrier in enumerate(cargo.carriers)
+            if carrier.source not in unchanged
+        ]
+        base_qp = common_base_qp(jobs, self._config)
+        moved = run_jobs(
+            jobs,
+            quantizer,
+            self._config,
+            base_qp,
+            threads=self._threads,
+            executor=self._executor,
+            progress=progress,
+        )
+        by_name = {job.carrier.name: item for job, item in zip(jobs, moved, strict=True)}
+        coded = [by_name.get(carrier.name, _UNCHANGED) for carrier in cargo.carriers]
+        # the dtypes of the model are those of the base; what travels here are differences
+        records = [
+            TensorRecord(_INT32 if carrier.how == "integer" else _FLOAT32)
+            for carrier, item in zip(cargo.carriers, coded, strict=True)
+            if item.unit is not None
+        ]
+        units = assemble_stream(coded, self._config, base_qp, records, [], parents=True)
+        return EncodedStream(units, report_of(cargo, coded, units, time.perf_counter() - started))
+
+    def _sent(self, stream: EncodedStream, digests: dict[str, bytes]) -> bytes:
+        data = stream.tobytes()
+        self._decoder.decode(data)
+        self._digests = digests
+        self.report = stream.report
+        return data
+
+    @staticmethod
+    def _check_same(carriers: list[Carrier], model: Mapping[str, np.ndarray]) -> None:
+        for carrier in carriers:
+            known = model.get(carrier.name)
+            if known is None:
+                raise ValueError(f"tensor {carrier.source!r} is not in the base")
+            kind = "i" if carrier.how == "integer" else "f"
+            if known.shape != carrier.shape or known.dtype.kind != kind:
+                raise ValueError(
+                    f"tensor {carrier.source!r} has the shape {list(carrier.shape)} and is coded "
+                    f"as {carrier.how}, in the "
+                    f"base it has the shape {list(known.shape)} and the type {known.dtype}"
+                )
+        missing = set(model) - {carrier.name for carrier in carriers}
+        if missing:
+            raise ValueError(f"tensor {min(missing)!r} of the base is missing in the update")
+
+    def _job(self, parameter_id: int, carrier: Carrier, reference: np.ndarray) -> Job:
+        """One difference, with what its contexts can look at.
+
+        NNCodec looks only at differential units (spec README D15), so under `compat` the first update of a
+        parameter
+        has no temporal contexts.
+        """
+        node = self._decoder.node(carrier.name)
+        depth = 1 if node is None or node.depth is None else node.depth + 1
+        context = self._decoder.contexts.get(carrier.name)
+        temporal = context is not None and context.base is not None and carrier.how != "raw"
+        if self._config.compat is not None and (node is None or not node.layout.differential):
+            temporal = False
+        digest = None
+        if self._config.parent_id != "id":
+            if node is None:
+                raise ValueError(f"parent_id: the base has no unit of {carrier.source!r} to take a digest of")
+            digest = bytes.fromhex(node.sha256 if self._config.parent_id == "sha256" else node.sha512)
+        link = Link(
+            parameter_id,
+            depth,
+            differential=True,
+            parent_digest=digest,
+            temporal=temporal,
+            history=2,
+            contexts={} if context is None else {carrier.name: context},
+        )
+        qp = tensor_qp(carrier.source, carrier.array.ndim, self._config)
+        return Job(carrier, qp, link, reference, measure=True)
