@@ -44,7 +44,7 @@ _UNCHANGED = CodedJob(None, None, "unchanged", (), 0.0)
 
 
 def _digest(value: Any) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(value).reshape(-1).view(np.uint8), digest_size=16).digest()
+    return hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).digest()
 
 
 class Encoder:
