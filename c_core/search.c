@@ -155,34 +155,67 @@ int64_t nnr_search_price(const search *s, const uint8_t *bins, int64_t count)
     return price_bins(s, bins, count, &state);
 }
 
-int64_t nnr_search_choose(search *s, const tensor_layout *layout, int exact_flags, uint8_t *parameter)
+/* What a context parameter would save if its presence flag were free, and the set that saves it. */
+typedef struct {
+    int64_t gain;
+    uint8_t set;
+} offer;
+
+static offer best_offer(const search *s, int ctx)
 {
+    const int64_t *costs = s->cost[ctx];
+    offer o = {0, 0};
+    int k;
+    for (k = 1; k < s->candidates; k++) {
+        const int64_t gain = costs[0] - costs[k] - 3 * BIT; /* shift_idx_minus_1 has three bits */
+        if (gain > o.gain) {
+            o.gain = gain;
+            o.set = (uint8_t)k;
+        }
+    }
+    return o;
+}
+
+/* What is saved, flags paid for, if offers above a threshold are taken. */
+static int64_t balance(const search *s, const parameter_slot *slots, int count, const offer *offers,
+                       int64_t threshold)
+{
+    virtual_context flag = initial_state(0);
+    int64_t saved = 0;
+    int i;
+    for (i = 0; i < count; i++) {
+        if (slots[i].is_coded) {
+            const uint8_t taken = offers[i].gain > threshold;
+            saved += (taken ? offers[i].gain : 0) - price_bins(s, &taken, 1, &flag);
+        }
+    }
+    return saved;
+}
+
+int64_t nnr_search_choose(search *s, const tensor_layout *layout, int weigh_flags, uint8_t *parameter)
+{
+    /* The price of a flag depends on the flags before it. The best of a few fixed prices comes close. */
+    static const int64_t PRICES[] = {0, BIT / 2, BIT, 2 * BIT, 3 * BIT, 4 * BIT, 6 * BIT, 9 * BIT};
     parameter_slot slots[CTX_COUNT];
+    offer offers[CTX_COUNT];
     const int count = nnr_parameter_slots(layout, slots);
-    virtual_context flag = initial_state(0); /* the context of the presence flags */
-    int64_t total = s->bypass_bits * BIT;
-    int i, k;
+    const int price_count = weigh_flags ? (int)(sizeof PRICES / sizeof PRICES[0]) : 1;
+    int64_t threshold = 0, most = INT64_MIN, total = s->bypass_bits * BIT;
+    int i;
 
     run_all(s);
     for (i = 0; i < count; i++) {
-        const int ctx = slots[i].ctx;
-        const int64_t *costs = s->cost[ctx];
-        uint8_t best = 0;
-        if (slots[i].is_coded) {
-            const int now = 2 * flag.f + (flag.t >> 3);
-            int64_t least = costs[0];
-            if (exact_flags)
-                least += (int64_t)s->after[0]->price[now] - (int64_t)s->after[1]->price[now];
-            for (k = 1; k < s->candidates; k++) {
-                if (costs[k] + 3 * BIT < least) {
-                    least = costs[k] + 3 * BIT;
-                    best = (uint8_t)k;
-                }
-            }
-            total += price_bins(s, &(uint8_t){best != 0}, 1, &flag) + (best ? 3 * BIT : 0);
-        }
-        parameter[ctx] = best;
-        total += costs[best];
+        offers[i] = best_offer(s, slots[i].ctx);
+        total += s->cost[slots[i].ctx][0];
     }
-    return total;
+    for (i = 0; i < price_count; i++) {
+        const int64_t saved = balance(s, slots, count, offers, PRICES[i]);
+        if (saved > most) {
+            most = saved;
+            threshold = PRICES[i];
+        }
+    }
+    for (i = 0; i < count; i++)
+        parameter[slots[i].ctx] = slots[i].is_coded && offers[i].gain > threshold ? offers[i].set : 0;
+    return total - most;
 }

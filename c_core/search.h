@@ -49,9 +49,9 @@ void nnr_search_tokens(search *s, const token *tokens, const token *end);
 /* Start of a block row: the virtual contexts go back to their initial states. */
 void nnr_search_reset(search *s);
 
-/* Choose. `parameter` receives a set for each context. `exact_flags`: weigh the price of the presence flag
-   too, which encoding 3 leaves out. Returns the cost of samples and parameters in 2^-15 bit. */
-int64_t nnr_search_choose(search *s, const tensor_layout *layout, int exact_flags, uint8_t *parameter);
+/* Choose. `parameter` receives a set for each context. `weigh_flags`: mind the price of the presence flags,
+   which encoding 3 leaves out. Returns the cost of samples and parameters in 2^-15 bit. */
+int64_t nnr_search_choose(search *s, const tensor_layout *layout, int weigh_flags, uint8_t *parameter);
 
 /* Cost of a list of bins that one context of set 0 codes. */
 int64_t nnr_search_price(const search *s, const uint8_t *bins, int64_t count);
