@@ -46,7 +46,7 @@ PEER_SETTINGS = {
 }  # fmt: skip
 SIZE_BAR_PERCENT = 0.2
 #: Points of top-1 that the summary allows to lose.
-MOST_POINTS_LOST = 0.5
+MOST_POINTS_LOST = 1.0
 
 
 def data_folder() -> Path:
@@ -164,7 +164,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
     lines = []
     for name in dict.fromkeys(row["model"] for row in rows):
         judged = [row for row in rows if row["model"] == name and row["accuracy"]]
-        lost = {r["qp"]: r["accuracy_original"]["top1"] - r["accuracy"]["top1"] for r in judged}
+        lost = {r["qp"]: round(r["accuracy_original"]["top1"] - r["accuracy"]["top1"], 2) for r in judged}
         kept = [row for row in judged if lost[row["qp"]] <= MOST_POINTS_LOST]
         if not kept:
             continue
