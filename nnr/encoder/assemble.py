@@ -79,11 +79,13 @@ class CodedUnit:
 
     Attributes:
         header: values of nnr_compressed_data_unit_header.
+        bits: of the payload, by element id.
     """
 
     element_ids: tuple[str, ...]
     payload: bytes
     header: dict[str, Any]
+    bits: dict[str, int] = field(default_factory=dict)
 
 
 def model_parameter_set(
@@ -235,11 +237,16 @@ def code_unit(
     unit[core.Unit.TEMPORAL_CONTEXT_MODELING_FLAG] = int(link is not None and link.temporal)
     unit[core.Unit.ESCAPE_CONTEXT_COUNT] = 32 if config.compat == "nncodec1" else 31
     unit[core.Unit.PARAM_OPT] = core.ParamOpt.EXACT if config.param_opt else core.ParamOpt.OFF
-    (payload,) = core.encode_units(core.new_units([unit]), core.new_tensors(rows))
+    table = core.new_tensors(rows)
+    (payload,) = core.encode_units(core.new_units([unit]), table)
+    begins = [*table[:, core.Tensor.BITS_BEGIN].tolist(), 8 * len(payload)]
+    bits = {
+        m.element_id: end - begin for m, (begin, end) in zip(payload_order, pairwise(begins), strict=True)
+    }
     if scan_order:
         header["scan_order"] = scan_order
         header |= _entry_points(entries, weight.dq_flag)
-    return CodedUnit(tuple(m.element_id for m in ids), payload, header)
+    return CodedUnit(tuple(m.element_id for m in ids), payload, header, bits)
 
 
 def _arrange(members: Sequence[Member], payload_type: PayloadType) -> tuple[Cpt, list[Member], list[Member]]:

@@ -14,13 +14,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..decoder.plan import Role
 from ..decoder.reconstruct import LIMB_BITS
 from ..dtypes import dtype_code, is_integer
 from ..metadata import Kind, TensorRecord
+from .blocks import BATCH_NORM_ROLES, layers
 from .config import EncoderConfig
 from .tools.grid import fitting_qp
 
-__all__ = ["Cargo", "Carrier", "extract", "load_cargo", "tensor_qp"]
+__all__ = ["Cargo", "Carrier", "Layer", "extract", "load_cargo", "tensor_qp"]
 
 #: Integers up to this magnitude go into one integer tensor (spec README 2: escape code).
 MAX_INTEGER = (1 << 31) - 3
@@ -60,14 +62,31 @@ class Carrier:
         return math.prod(self.shape)
 
 
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The carriers of one unit, each with its role; a lone tensor is a weight."""
+
+    members: tuple[tuple[Carrier, Role], ...]
+
+    @property
+    def elements(self) -> int:
+        return sum(carrier.elements for carrier, _ in self.members)
+
+
 @dataclass(slots=True)
 class Cargo:
-    """Carriers in stream order, records for the metadata unit, and what was done to each tensor."""
+    """Units in stream order, records for the metadata unit, and what was done to each tensor."""
 
-    carriers: list[Carrier] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
     records: list[TensorRecord] = field(default_factory=list)
     order: list[int] = field(default_factory=list)
     notes: dict[str, list[str]] = field(default_factory=dict)
+    ties: dict[str, str] = field(default_factory=dict)  # name -> the tensor whose data it shares
+
+    @property
+    def carriers(self) -> list[Carrier]:
+        """All carriers in stream order."""
+        return [carrier for layer in self.layers for carrier, _ in layer.members]
 
 
 def load_cargo(tensors: Mapping[str, Any], config: EncoderConfig) -> Cargo:
@@ -81,20 +100,21 @@ def load_cargo(tensors: Mapping[str, Any], config: EncoderConfig) -> Cargo:
     if not isinstance(tensors, Mapping):
         raise TypeError(f"tensors must be a mapping of names to arrays, not {type(tensors).__name__}")
     names = {_checked_name(name) for name in tensors}
-    seen: dict[tuple[Any, ...], int] = {}
+    seen: dict[tuple[Any, ...], tuple[int, str]] = {}
     entries: list[tuple[int, TensorRecord, list[Carrier]]] = []
     cargo = Cargo()
     for position, (name, value) in enumerate(tensors.items()):
         array = _as_array(name, value)
         key = _identity(array)
         if config.metadata and key is not None and key in seen:
-            tie = TensorRecord(_code(name, array), Kind.TIED, 0, None, seen[key], name)
+            tie = TensorRecord(_code(name, array), Kind.TIED, 0, None, seen[key][0], name)
             entries.append((position, tie, []))
+            cargo.ties[name] = seen[key][1]
             continue
         record, carriers, notes = _load(name, array, names, config)
         names.update(c.name for c in carriers)
         if key is not None:
-            seen[key] = position
+            seen[key] = position, name
         if notes:
             cargo.notes[name] = notes
         entries.append((position, record, carriers))
@@ -102,34 +122,67 @@ def load_cargo(tensors: Mapping[str, Any], config: EncoderConfig) -> Cargo:
     return cargo
 
 
-def _arrange(
-    entries: list[tuple[int, TensorRecord, list[Carrier]]], cargo: Cargo, config: EncoderConfig
-) -> None:
-    """Stream order: raw floats last where the reader cares, ties at the end of the records."""
+_Entry = tuple[int, TensorRecord, list[Carrier]]
+
+
+def _arrange(entries: list[_Entry], cargo: Cargo, config: EncoderConfig) -> None:
+    """Stream order: members of a block together, raw floats last where the reader cares, ties at the end."""
     if config.compat is not None:
         raw = [c for _, _, carriers in entries for c in carriers if c.how == "raw"]
         if len(raw) > 1:
             raise ValueError(
-                f"tensor {raw[1].source!r}: NNCodec reads only one tensor of raw floats, which "
-                f"is {raw[0].source!r}; "
-                "compat=None allows any number"
+                f"tensor {raw[1].source!r}: NNCodec reads only one tensor of raw floats, "
+                f"which is {raw[0].source!r}; compat=None allows any number"
             )
+    groups = _grouped(entries, config)
 
-    def place(entry: tuple[int, TensorRecord, list[Carrier]]) -> int:
-        _, record, carriers = entry
+    def place(group: list[tuple[_Entry, Role]]) -> int:
+        _, record, carriers = group[0][0]
         if record.kind == Kind.TIED:
             return 2
         return 1 if config.compat is not None and any(c.how == "raw" for c in carriers) else 0
 
-    arranged = sorted(entries, key=place)
-    order = [position for position, _, _ in arranged]
-    record_of = {position: k for k, position in enumerate(order)}
-    for _, record, carriers in arranged:
+    groups.sort(key=place)
+    # a local scaling is applied to its weight by the decoder: it does not come back by itself
+    kept = [entry for group in groups for entry, role in group if role is not Role.LOCAL_SCALING]
+    record_of = {position: k for k, (position, _, _) in enumerate(kept)}
+    for _, record, _ in kept:
         if record.kind == Kind.TIED:
             record.original = record_of[record.original]
         cargo.records.append(record)
-        cargo.carriers.extend(carriers)
-    cargo.order = [] if order == sorted(order) else order
+    for group in groups:
+        if len(group) > 1:
+            cargo.layers.append(Layer(tuple((carriers[0], role) for (_, _, carriers), role in group)))
+        else:
+            cargo.layers.extend(Layer(((carrier, Role.WEIGHT),)) for carrier in group[0][0][2])
+    positions = [position for position, _, _ in kept]
+    ranks = {position: rank for rank, position in enumerate(sorted(positions))}
+    cargo.order = [] if positions == sorted(positions) else [ranks[position] for position in positions]
+
+
+def _grouped(entries: list[_Entry], config: EncoderConfig) -> list[list[tuple[_Entry, Role]]]:
+    """Entries by unit; the members of a block in the order in which the plain form gives them out."""
+    quantized = {
+        carriers[0].source: entry
+        for entry in entries
+        for carriers in [entry[2]]
+        if len(carriers) == 1
+        and carriers[0].how == "quantize"
+        and carriers[0].shape == carriers[0].array.shape
+    }
+    found = layers(config.blocks, {name: entry[2][0].shape for name, entry in quantized.items()})
+    taken = {name for roles in found.values() for name in roles.values()}
+    groups = []
+    for entry in entries:
+        source = entry[2][0].source if entry[2] else ""
+        if source in taken:
+            continue
+        group = [(entry, Role.WEIGHT)]
+        roles = found.get(source, {}) if entry[2] else {}
+        companions = (Role.LOCAL_SCALING, *BATCH_NORM_ROLES, Role.BIAS)
+        group.extend((quantized[roles[role]], role) for role in companions if role in roles)
+        groups.append(group)
+    return groups
 
 
 def _checked_name(name: Any) -> str:

@@ -82,6 +82,10 @@ class EncoderConfig:
     raw: tuple[str, ...] = _option(
         (), "tensors to store as they are, by name; * and ? match any characters", metavar="NAME"
     )
+    blocks: bool | Mapping[str, Mapping[str, str]] = _option(
+        False,
+        "carry the weight of a layer with its bias and batch norm in one unit: fewer bytes for headers",
+    )
     parent_id: str = _option(
         "id",
         "how units of an update name their parents: by node id, or by digest of the parent's payload",

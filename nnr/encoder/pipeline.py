@@ -7,6 +7,7 @@ bytes independent of threads.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import zlib
@@ -23,7 +24,7 @@ from ..metadata import STORAGE_FORMAT, Metadata, TensorRecord, serialize
 from ..syntax.constants import NnrUnitType, PayloadType
 from ..syntax.stream import StreamContext, write_unit
 from .assemble import CodedUnit, Link, Member, code_unit, effective_scan_order, model_parameter_set, raw_unit
-from .carry import Cargo, Carrier, extract, load_cargo, tensor_qp
+from .carry import Cargo, Carrier, Layer, extract, load_cargo, tensor_qp
 from .config import EncoderConfig
 from .report import EncodeReport, TensorReport
 from .tools import QuantizedTensor, Quantizer, TensorJob, Transform, get_tool
@@ -32,6 +33,7 @@ __all__ = [
     "CodedJob",
     "EncodedStream",
     "Job",
+    "Part",
     "Progress",
     "assemble_stream",
     "code_job",
@@ -57,42 +59,65 @@ class EncodedStream:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One tensor of a unit to be made, and the quantization parameter asked for."""
+
+    carrier: Carrier
+    role: Role
+    qp: int
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One data unit to be made.
 
     Attributes:
-        carrier: what it carries.
-        qp: quantization parameter asked for.
+        parts: its tensors; several make up a block.
         link: place in the update tree; None for a stream without one.
-        reference: for a difference, the value that the decoder has.
-        measure: report the error too.
+        reference: for a difference of a lone tensor, the value that the decoder has.
+        measure: report the errors too.
     """
 
-    carrier: Carrier
-    qp: int
+    parts: tuple[Part, ...]
     link: Link | None = None
     reference: np.ndarray | None = None
     measure: bool = False
 
+    @property
+    def elements(self) -> int:
+        return sum(part.carrier.elements for part in self.parts)
+
+    @property
+    def source(self) -> str:
+        return self.parts[0].carrier.source
+
+
+@dataclass(frozen=True, slots=True)
+class CodedPart:
+    """What came of one tensor of a job.
+
+    Attributes:
+        qp: as coded; None for integers and raw floats.
+        bits: of the payload.
+        squared_error, max_error, peak: NaN where they were not measured.
+    """
+
+    qp: int | None
+    tool: str
+    notes: tuple[str, ...] = ()
+    bits: int = 0
+    squared_error: float = math.nan
+    max_error: float = math.nan
+    peak: float = math.nan
+
 
 @dataclass(frozen=True, slots=True)
 class CodedJob:
-    """What came of a job.
-
-    Attributes:
-        unit: None where a difference is zero and needs no unit.
-        squared_error: sum over all elements, NaN where it was not measured.
-        peak: largest magnitude of the tensor; NaN where it was not measured.
-    """
+    """What came of a job: the unit (None where a difference is zero and needs none), and each part."""
 
     unit: CodedUnit | None
-    qp: int | None
-    tool: str
-    notes: tuple[str, ...]
-    seconds: float
-    squared_error: float = float("nan")
-    max_error: float = float("nan")
-    peak: float = float("nan")
+    parts: tuple[CodedPart, ...]
+    seconds: float = 0.0
 
 
 def encode_stream(
@@ -127,13 +152,18 @@ def encode_stream(
         )
     cargo = load_cargo(tensors, config)
     jobs = [
-        Job(c, tensor_qp(c.source, c.array.ndim, config), Link(k, 0) if node_ids else None, measure=measure)
-        for k, c in enumerate(cargo.carriers)
+        Job(parts_of(layer, config), Link(k, 0) if node_ids else None, measure=measure)
+        for k, layer in enumerate(cargo.layers)
     ]
     base_qp = common_base_qp(jobs, config)
     coded = run_jobs(jobs, quantizer, config, base_qp, threads=threads, executor=executor, progress=progress)
     units = assemble_stream(coded, config, base_qp, cargo.records, cargo.order)
     return EncodedStream(units, report_of(cargo, coded, units, time.perf_counter() - started))
+
+
+def parts_of(layer: Layer, config: EncoderConfig) -> tuple[Part, ...]:
+    """The parts of a unit with the quantization parameters that the options give them."""
+    return tuple(Part(c, role, tensor_qp(c.source, c.array.ndim, config)) for c, role in layer.members)
 
 
 def select_tools(config: EncoderConfig) -> tuple[list[Transform], Quantizer]:
@@ -166,7 +196,8 @@ def common_base_qp(jobs: Iterable[Job], config: EncoderConfig) -> int:
         ValueError: two tensors whose qp are too far apart.
     """
     low, high = qp_range(config.qp_density)
-    qps = {job.carrier.source: job.qp for job in jobs if job.carrier.how == "quantize"}
+    parts = [part for job in jobs for part in job.parts if part.carrier.how == "quantize"]
+    qps = {part.carrier.source: part.qp for part in parts}
     if not qps or (low <= min(qps.values()) and max(qps.values()) <= high):
         return 0
     lowest, highest = min(qps, key=qps.__getitem__), max(qps, key=qps.__getitem__)
@@ -181,40 +212,45 @@ def common_base_qp(jobs: Iterable[Job], config: EncoderConfig) -> int:
 def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int) -> CodedJob:
     """Quantize and entropy-code one unit."""
     started = time.perf_counter()
-    carrier = job.carrier
-    values = extract(carrier)
-    if job.reference is not None:
-        values = values - job.reference
-    if carrier.how == "raw":
-        unit = raw_unit(carrier.name, values, config, job.link)
-        return CodedJob(
-            unit, None, "raw", (), time.perf_counter() - started, 0.0, 0.0, _peak(values, job.measure)
-        )
-    if carrier.how == "integer":
-        quantized = QuantizedTensor(values, 0, config.qp_density, tool="integer")
+    first = job.parts[0].carrier
+    if first.how == "raw":
+        values = extract(first)
+        raw = CodedPart(None, "raw", (), 32 * values.size, 0.0, 0.0, _peak(values, job.measure))
+        unit = raw_unit(first.name, values, config, job.link)
+        return CodedJob(unit, (raw,), time.perf_counter() - started)
+    members: list[Member] = []
+    facts: list[CodedPart] = []
+    for part in job.parts:
+        values = extract(part.carrier)
+        if job.reference is not None:
+            values = values - job.reference
+        if part.carrier.how == "integer":
+            quantized = QuantizedTensor(values, 0, config.qp_density, tool="integer")
+        else:
+            tool = quantizer
+            if members:  # the unit has one dq_flag, and a codebook is the weight's alone (decoding 10.3)
+                tool = get_tool("dq_trellis" if members[0].quantized.dq_flag else "uniform")()
+            quantized = tool.quantize(values, _tensor_job(part, config))
+        members.append(Member(part.carrier.name, part.role, quantized))
+        facts.append(_facts(values, quantized, part.carrier.how, job.measure))
+    if _is_zero_update(job, members[0].quantized):
+        return CodedJob(None, tuple(facts), time.perf_counter() - started)
+    if first.how == "integer":
         payload_type = PayloadType.NNR_PT_INT
     else:
-        quantized = quantizer.quantize(values, _tensor_job(job, config))
-        payload_type = PayloadType.NNR_PT_FLOAT
-    member = Member(carrier.name, Role.WEIGHT, quantized)
-    coded_unit = (
-        None
-        if _is_zero_update(job, quantized)
-        else _smallest(member, payload_type, config, base_qp, job.link)
-    )
-    found = CodedJob(
-        coded_unit,
-        quantized.qp if payload_type == PayloadType.NNR_PT_FLOAT else None,
-        quantized.tool,
-        quantized.notes,
-        time.perf_counter() - started,
-    )
-    if not job.measure:
-        return found
-    if payload_type == PayloadType.NNR_PT_INT:
-        return replace(found, squared_error=0.0, max_error=0.0, peak=_peak(values, True))
-    squared, largest = coding_error(values, quantized)
-    return replace(found, squared_error=squared, max_error=largest, peak=_peak(values, True))
+        payload_type = PayloadType.NNR_PT_BLOCK if len(members) > 1 else PayloadType.NNR_PT_FLOAT
+    unit = _smallest(members, payload_type, config, base_qp, job.link)
+    coded = tuple(replace(f, bits=unit.bits[m.element_id]) for f, m in zip(facts, members, strict=True))
+    return CodedJob(unit, coded, time.perf_counter() - started)
+
+
+def _facts(values: np.ndarray, quantized: QuantizedTensor, how: str, measure: bool) -> CodedPart:
+    exact = how == "integer"
+    squared, largest = math.nan, math.nan
+    if measure:
+        squared, largest = (0.0, 0.0) if exact else coding_error(values, quantized)
+    qp = None if exact else quantized.qp
+    return CodedPart(qp, quantized.tool, quantized.notes, 0, squared, largest, _peak(values, measure))
 
 
 def _is_zero_update(job: Job, quantized: QuantizedTensor) -> bool:
@@ -228,13 +264,17 @@ def _is_zero_update(job: Job, quantized: QuantizedTensor) -> bool:
 
 
 def _smallest(
-    member: Member, payload_type: PayloadType, config: EncoderConfig, base_qp: int, link: Link | None
+    members: Sequence[Member],
+    payload_type: PayloadType,
+    config: EncoderConfig,
+    base_qp: int,
+    link: Link | None,
 ) -> CodedUnit:
     """The unit, with and without temporal contexts where there is a base for them: whichever is smaller."""
-    plain = code_unit([member], payload_type, config, base_qp, link and replace(link, temporal=False))
+    plain = code_unit(members, payload_type, config, base_qp, link and replace(link, temporal=False))
     if link is None or not link.temporal:
         return plain
-    temporal = code_unit([member], payload_type, config, base_qp, link)
+    temporal = code_unit(members, payload_type, config, base_qp, link)
     return min(plain, temporal, key=lambda unit: len(unit.payload))
 
 
@@ -266,11 +306,11 @@ def _peak(values: np.ndarray, measure: bool) -> float:
     return float(max(values.max(), -values.min())) if values.size else 0.0
 
 
-def _tensor_job(job: Job, config: EncoderConfig) -> TensorJob:
-    carrier = job.carrier
+def _tensor_job(part: Part, config: EncoderConfig) -> TensorJob:
+    carrier = part.carrier
     rows, cols = matrix_shape(carrier.shape)
     scan_order = effective_scan_order(carrier.shape, config.scan_order)
-    return TensorJob(carrier.name, carrier.shape, rows, cols, scan_order, job.qp, config.qp_density)
+    return TensorJob(carrier.name, carrier.shape, rows, cols, scan_order, part.qp, config.qp_density)
 
 
 def run_jobs(
@@ -284,14 +324,14 @@ def run_jobs(
     progress: Progress | None = None,
 ) -> list[CodedJob]:
     """Do all jobs; results in their order."""
-    total = sum(job.carrier.elements for job in jobs)
+    total = sum(job.elements for job in jobs)
     done = 0
     coded = []
     for job, result in zip(jobs, _results(jobs, quantizer, config, base_qp, threads, executor), strict=True):
         coded.append(result)
-        done += job.carrier.elements
+        done += job.elements
         if progress is not None:
-            progress(done, total, job.carrier.source)
+            progress(done, total, job.source)
     return coded
 
 
@@ -307,7 +347,7 @@ def _results(
     workers = os.cpu_count() or 1 if threads is None else threads
     if workers < 1:
         raise ValueError(f"threads must be at least 1, not {threads}")
-    total = sum(job.carrier.elements for job in jobs)
+    total = sum(job.elements for job in jobs)
     if executor is None and (workers == 1 or len(jobs) < 2 or total < 1 << 16):
         for job in jobs:
             yield code_job(job, quantizer, config, base_qp)
@@ -317,7 +357,7 @@ def _results(
     assert pool is not None
     futures: dict[int, Future[CodedJob]] = {}
     try:
-        for k in sorted(range(len(jobs)), key=lambda k: -jobs[k].carrier.elements):
+        for k in sorted(range(len(jobs)), key=lambda k: -jobs[k].elements):
             futures[k] = pool.submit(code_job, jobs[k], quantizer, config, base_qp)
         for k in range(len(jobs)):
             yield futures.pop(k).result()
@@ -367,10 +407,15 @@ def report_of(cargo: Cargo, coded: list[CodedJob], units: list[bytes], seconds: 
     """The report on a stream: one entry for each original tensor."""
     tensors: dict[str, TensorReport] = {}
     sizes = iter(units[len(units) - sum(item.unit is not None for item in coded) :])
-    for carrier, item in zip(cargo.carriers, coded, strict=True):
+    for layer, item in zip(cargo.layers, coded, strict=True):
         size = len(next(sizes)) if item.unit is not None else 0
-        known = tensors.get(carrier.source)
-        if known is None:
+        shares = _shares(size, [part.bits for part in item.parts])
+        for (carrier, _), part, share in zip(layer.members, item.parts, shares, strict=True):
+            known = tensors.get(carrier.source)
+            if known is not None:
+                known.coded_bytes += share
+                known.seconds += item.seconds
+                continue
             array = carrier.array
             tensors[carrier.source] = TensorReport(
                 name=carrier.source,
@@ -378,16 +423,31 @@ def report_of(cargo: Cargo, coded: list[CodedJob], units: list[bytes], seconds: 
                 dtype=str(array.dtype),
                 weights=int(array.size),
                 original_bytes=int(array.nbytes),
-                coded_bytes=size,
-                tool=item.tool if item.unit is not None else "unchanged",
-                qp=item.qp,
-                seconds=item.seconds,
-                squared_error=item.squared_error,
-                max_error=item.max_error,
-                peak=item.peak,
-                notes=tuple(cargo.notes.get(carrier.source, [])) + item.notes,
+                coded_bytes=share,
+                tool=part.tool if item.unit is not None else "unchanged",
+                qp=part.qp,
+                seconds=item.seconds if carrier is layer.members[0][0] else 0.0,
+                squared_error=part.squared_error,
+                max_error=part.max_error,
+                peak=part.peak,
+                notes=tuple(cargo.notes.get(carrier.source, [])) + part.notes,
             )
-        else:
-            known.coded_bytes += size
-            known.seconds += item.seconds
+    for name, original in cargo.ties.items():
+        other = tensors[original]
+        tensors[name] = replace(
+            other,
+            name=name,
+            coded_bytes=0,
+            tool="tied",
+            squared_error=0.0,
+            seconds=0.0,
+            notes=(f"tied to {original}",),
+        )
     return EncodeReport(list(tensors.values()), total_bytes=sum(map(len, units)), seconds=seconds)
+
+
+def _shares(size: int, bits: Sequence[int]) -> list[int]:
+    """Bytes of a unit by the bits of its tensors; what belongs to none goes to the first."""
+    shares = [b // 8 for b in bits]
+    shares[0] += size - sum(shares)
+    return shares

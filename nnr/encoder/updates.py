@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..decoder.decode import Decoder, decoder_on
+from ..decoder.plan import Role
 from ..decoder.stream import Source
 from ..metadata import TensorRecord
 from .assemble import Link
@@ -23,8 +24,10 @@ from .carry import Carrier, load_cargo, tensor_qp
 from .config import EncoderConfig
 from .pipeline import (
     CodedJob,
+    CodedPart,
     EncodedStream,
     Job,
+    Part,
     Progress,
     assemble_stream,
     common_base_qp,
@@ -40,7 +43,7 @@ __all__ = ["Encoder"]
 _FLOAT32, _INT32 = 17, 3  # numbers of nnr.dtypes
 
 
-_UNCHANGED = CodedJob(None, None, "unchanged", (), 0.0)
+_UNCHANGED = CodedJob(None, (CodedPart(None, "unchanged"),))
 
 
 def _digest(value: Any) -> bytes:
@@ -136,7 +139,7 @@ class Encoder:
         transforms, quantizer = select_tools(self._config)
         for transform in transforms:
             tensors = transform.apply(tensors)
-        cargo = load_cargo(tensors, self._config)
+        cargo = load_cargo(tensors, self._config.replace(blocks=False))
         model = self._decoder.coded_model
         self._check_same(cargo.carriers, model)
         jobs = [
@@ -154,7 +157,7 @@ class Encoder:
             executor=self._executor,
             progress=progress,
         )
-        by_name = {job.carrier.name: item for job, item in zip(jobs, moved, strict=True)}
+        by_name = {job.parts[0].carrier.name: item for job, item in zip(jobs, moved, strict=True)}
         coded = [by_name.get(carrier.name, _UNCHANGED) for carrier in cargo.carriers]
         # the dtypes of the model are those of the base; what travels here are differences
         records = [
@@ -217,4 +220,4 @@ class Encoder:
             contexts={} if context is None else {carrier.name: context},
         )
         qp = tensor_qp(carrier.source, carrier.array.ndim, self._config)
-        return Job(carrier, qp, link, reference, measure=True)
+        return Job((Part(carrier, Role.WEIGHT, qp),), link, reference, measure=True)

@@ -1,0 +1,101 @@
+"""Layers found or stated, coded as blocks."""
+
+import numpy as np
+import pytest
+
+import nnr
+from nnr.decoder.plan import Role
+from nnr.encoder.blocks import find_blocks
+from nnr.syntax.constants import PayloadType
+from nnr.syntax.stream import read_units
+
+
+def resnet_like():
+    rng = np.random.default_rng(0)
+    f = np.float32
+    return {
+        "conv1.weight": rng.normal(0, 0.1, (8, 3, 3, 3)).astype(f),
+        "bn1.weight": rng.normal(1, 0.1, 8).astype(f),
+        "bn1.bias": rng.normal(0, 0.1, 8).astype(f),
+        "bn1.running_mean": rng.normal(0, 1, 8).astype(f),
+        "bn1.running_var": rng.random(8).astype(f),
+        "bn1.num_batches_tracked": np.array(7, np.int64),
+        "conv2.weight": rng.normal(0, 0.1, (4, 8)).astype(f),
+        "conv2.bias": rng.normal(0, 0.1, 4).astype(f),
+        "bn2.gamma": rng.normal(1, 0.1, 4).astype(f),
+        "bn2.beta": rng.normal(0, 0.1, 4).astype(f),
+        "bn2.moving_mean": rng.normal(0, 1, 4).astype(f),
+        "bn2.moving_variance": rng.random(4).astype(f),
+        "fc.weight": rng.normal(0, 0.1, (5, 4)).astype(f),
+        "fc.scale": rng.normal(1, 0.1, 5).astype(f),
+        "lonely": rng.normal(0, 0.1, (3, 3)).astype(f),
+    }
+
+
+def test_layers_are_found_by_names_and_shapes():
+    shapes = {name: t.shape for name, t in resnet_like().items() if t.dtype == np.float32}
+    assert find_blocks(shapes) == {
+        "conv1.weight": {
+            Role.BN_GAMMA: "bn1.weight", Role.BN_BETA: "bn1.bias",
+            Role.BN_MEAN: "bn1.running_mean", Role.BN_VARIANCE: "bn1.running_var",
+        },
+        "conv2.weight": {
+            Role.BIAS: "conv2.bias", Role.BN_GAMMA: "bn2.gamma", Role.BN_BETA: "bn2.beta",
+            Role.BN_MEAN: "bn2.moving_mean", Role.BN_VARIANCE: "bn2.moving_variance",
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"dq": False}, {"profile": 0}, {"scan_order": 1}, {"metadata": False}, {"pipeline": ["codebook"]}],
+    ids=str,
+)
+def test_blocks_give_the_same_values_as_separate_units(options):
+    tensors = resnet_like()
+    apart, together = nnr.encode(tensors, **options), nnr.encode(tensors, blocks=True, **options)
+    assert "pipeline" in options or len(together) < len(apart)
+    a, b = nnr.decode(apart), nnr.decode(together)
+    if options.get("metadata", True):
+        assert list(b) == list(a)
+    assert b.keys() == a.keys()
+    for name in a:
+        if "pipeline" not in options or tensors[name].ndim > 1:
+            assert np.array_equal(a[name], b[name]), name
+    kinds = [
+        u.header.unit_header.nnr_compressed_data_unit_payload_type
+        for u in read_units(together)
+        if u.unit_type == 5
+    ]
+    assert kinds.count(PayloadType.NNR_PT_BLOCK) == 2
+
+
+def test_stated_layers_and_local_scaling():
+    tensors = resnet_like()
+    data = nnr.encode(tensors, blocks={"fc.weight": {"scaling": "fc.scale"}}, qp=-40)
+    coded = nnr.decode(data, form="coded")
+    plain = nnr.decode(data)
+    assert np.array_equal(plain["fc.weight"], coded["fc.weight"] * coded["fc.scale"][:, None])
+    assert "fc.scale" not in plain
+
+
+@pytest.mark.parametrize(
+    ("blocks", "words"),
+    [
+        ({"nothing": {"bias": "fc.scale"}}, "'nothing'"),
+        ({"fc.weight": {"bias": "bn1.bias"}}, "'bn1.bias'.*length 5"),
+        ({"fc.weight": {"colour": "fc.scale"}}, "'colour'"),
+        ({"fc.weight": {"bias": "fc.scale", "scaling": "fc.scale"}}, "twice"),
+        ({"conv1.weight": {"beta": "bn1.bias"}}, "beta, gamma, mean and variance"),
+    ],
+)
+def test_layers_that_do_not_fit_are_refused(blocks, words):
+    with pytest.raises(ValueError, match=words):
+        nnr.encode(resnet_like(), blocks=blocks)
+
+
+def test_the_report_shares_the_bytes_of_a_block(tmp_path):
+    report = nnr.save_file(resnet_like(), tmp_path / "x.nnr", blocks=True)
+    sizes = {t.name: t.coded_bytes for t in report.tensors}
+    assert sizes["conv1.weight"] > sizes["bn1.bias"] > 0
+    assert sum(sizes.values()) < report.total_bytes
