@@ -16,7 +16,8 @@ import nnr
 from ..errors import BitstreamError, LimitError, UnsupportedError
 from ..syntax.check import CAPABILITY_PROFILES, CheckReport, Finding, check
 from ..syntax.stream import StreamContext, read_units
-from .errors import about, one_line
+from .errors import about, describe, one_line
+from .options import add_limits, limits
 from .streams import add_out_of_band, read_bitstream, read_out_of_band
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     add_out_of_band(parser)
+    add_limits(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
     data = read_bitstream(args.file)
     out_of_band = read_out_of_band(args)
     with about(args.file):
-        report = check(data, profile=args.profile, out_of_band=out_of_band)
+        report = check(data, profile=args.profile, out_of_band=out_of_band, limits=limits(args))
         if not report.violations:
-            _check_payloads(data, out_of_band, report)
+            _check_payloads(data, out_of_band, limits(args), report)
     if args.json:
         print(json.dumps(report.as_dict()))
         return 0 if report.ok else 1
@@ -67,17 +69,20 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _check_payloads(data: bytes, out_of_band: Mapping[str, Any] | None, report: CheckReport) -> None:
+def _check_payloads(
+    data: bytes, out_of_band: Mapping[str, Any] | None, bounds: nnr.Limits, report: CheckReport
+) -> None:
     """Decode the stream; what fails is a violation, what cannot be done here a note."""
     try:
-        units = list(read_units(data, StreamContext(out_of_band)))
+        units = list(read_units(data, StreamContext(out_of_band, bounds)))
         if any(unit.header.unit_header.get("parent_node_id_present_flag") for unit in units):
             report.notes.append(Finding("payloads of an update are not decoded without its base", "", None))
             return
-        if not nnr.decode(data, form="coded", out_of_band=out_of_band).report.checked:
+        decoded = nnr.decode(data, form="coded", out_of_band=out_of_band, limits=bounds)
+        if not decoded.report.checked:
             report.notes.append(Finding("no checksums: a changed payload can go unnoticed", "", None))
     except (UnsupportedError, LimitError) as error:
-        report.notes.append(Finding(f"payloads were not decoded: {error}", "", None))
+        report.notes.append(Finding(f"payloads were not decoded: {describe(error)}", "", None))
     except BitstreamError as error:
         report.violations.append(
             Finding(

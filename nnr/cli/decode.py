@@ -13,7 +13,7 @@ import nnr
 
 from ..formats import FORMATS
 from .errors import UsageError, about
-from .options import add_threads
+from .options import add_limits, add_threads, limits
 from .streams import (
     STDIO,
     add_out_of_band,
@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: plain)",
     )  # fmt: skip
     add_out_of_band(parser)
+    add_limits(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--json", action="store_true", help="print what was decoded as JSON")
     add_threads(parser)
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 def _decode(
     streams: list[str], args: argparse.Namespace, out_of_band: Mapping[str, Any] | None
 ) -> Mapping[str, np.ndarray]:
-    decoder = nnr.Decoder(threads=args.threads)
+    decoder = nnr.Decoder(threads=args.threads, limits=limits(args))
     for number, name in enumerate(streams, 1):
         last = number == len(streams)
         with about(name):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 
-from ..errors import NnrError
+from ..errors import LimitError, NnrError
 
 __all__ = ["CommandError", "UsageError", "about", "describe", "one_line"]
+
+_LIMIT_ADVICE = re.compile(r"pass limits=nnr\.Limits\((\w+=\d+)\)")
 
 
 class CommandError(Exception):
@@ -32,6 +35,8 @@ def describe(error: BaseException) -> str:
         return f"not enough memory ({error})" if str(error) else "not enough memory"
     if isinstance(error, RecursionError):
         return "nested too deeply"
+    if isinstance(error, LimitError):
+        return _LIMIT_ADVICE.sub(r"use --limit \1", str(error))
     return str(error) or type(error).__name__
 
 

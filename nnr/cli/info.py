@@ -17,6 +17,7 @@ from ..syntax.constants import NnrUnitType
 from ..syntax.info import info
 from ..syntax.stream import NnrUnit
 from .errors import about, one_line
+from .options import add_limits, limits
 from .streams import add_out_of_band, read_bitstream, read_out_of_band
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="everything, as JSON")
     parser.add_argument("--all", action="store_true", help="all tensors, also if the terminal is too short")
     add_out_of_band(parser)
+    add_limits(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,8 +43,8 @@ def run(args: argparse.Namespace) -> int:
     data = read_bitstream(args.file)
     out_of_band = read_out_of_band(args)
     with about(args.file):
-        facts = info(data, out_of_band=out_of_band)
-        facts["metadata"], facts["originals"] = _originals(data, out_of_band)
+        facts = info(data, out_of_band=out_of_band, limits=limits(args))
+        facts["metadata"], facts["originals"] = _originals(data, out_of_band, limits(args))
     if args.json:
         print(json.dumps(facts))
         return 0
@@ -60,10 +62,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _originals(data: bytes, out_of_band: Mapping[str, Any] | None) -> tuple[bool, list[dict[str, Any]]]:
+def _originals(
+    data: bytes, out_of_band: Mapping[str, Any] | None, bounds: nnr.Limits
+) -> tuple[bool, list[dict[str, Any]]]:
     """Whether there is a metadata unit, and original name, dtype and shape of each tensor as it says them."""
     try:
-        with nnr.open(data, out_of_band=out_of_band) as file:
+        with nnr.open(data, out_of_band=out_of_band, limits=bounds) as file:
             if not any(map(_is_metadata, file.units)):
                 return False, []
             facts = {name: file.info(name) for name in file}

@@ -17,9 +17,18 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..limits import Limits
 from .errors import UsageError, describe
 
-__all__ = ["add_config_options", "add_threads", "config_options", "make_config", "parse_size"]
+__all__ = [
+    "add_config_options",
+    "add_limits",
+    "add_threads",
+    "config_options",
+    "limits",
+    "make_config",
+    "parse_size",
+]
 
 _PREFIX = "config_"
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(?:([kMGT]?)(i?)B?)?", re.IGNORECASE)
@@ -64,6 +73,27 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-T", "--threads", metavar="N", type=_positive, help="threads to use (default: one for each core)"
     )
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """`--limit`."""
+    names = ", ".join(field.name for field in dataclasses.fields(Limits))
+    parser.add_argument(
+        "--limit", metavar="NAME=SIZE", action="append", type=_limit, default=[],
+        help=f"change what a stream may cost, for streams from a source you trust; NAME is one of {names}",
+    )  # fmt: skip
+
+
+def limits(args: argparse.Namespace) -> Limits:
+    """The limits in force, with the changes that `--limit` asks for."""
+    return Limits(**dict(args.limit))
+
+
+def _limit(text: str) -> tuple[str, int]:
+    name, value = _pair(parse_size)(text)
+    if name not in {field.name for field in dataclasses.fields(Limits)}:
+        raise argparse.ArgumentTypeError(f"there is no limit called {name!r}")
+    return name, value
 
 
 def parse_size(text: str) -> int:

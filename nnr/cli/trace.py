@@ -14,6 +14,7 @@ from ..decoder.entropy import BinEvent
 from ..syntax.describe import describe, trace_lines
 from ..syntax.stream import NnrUnit
 from .errors import CommandError, about, one_line
+from .options import add_limits, limits
 from .streams import add_out_of_band, read_bitstream, read_out_of_band
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --bins: profile 0 as the first software wrote it (32 escape flags)",
     )
     add_out_of_band(parser)
+    add_limits(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,11 +57,11 @@ def run(args: argparse.Namespace) -> int:
         return _bins(args, data)
     with about(args.file):
         if args.json:
-            description = describe(data, out_of_band=out_of_band)
+            description = describe(data, out_of_band=out_of_band, limits=limits(args))
             print(json.dumps(description))
             problem = next((found["message"] for found in description["problems"]), None)
         else:
-            for line in trace_lines(data, out_of_band=out_of_band):
+            for line in trace_lines(data, out_of_band=out_of_band, limits=limits(args)):
                 print(one_line(line))
                 if line.startswith("! ") and problem is None:
                     problem = line[2:]
@@ -71,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 def _bins(args: argparse.Namespace, data: bytes) -> int:
     """One line for each bin of every data unit."""
     out_of_band = read_out_of_band(args)
-    base = Decoder()
+    base = Decoder(limits=limits(args))
     for path in args.base:
         with about(path):
             base.decode(read_bitstream(path), out_of_band=out_of_band)
@@ -88,6 +90,11 @@ def _bins(args: argparse.Namespace, data: bytes) -> int:
 
     with about(args.file):
         trace_bins(
-            data, show, base=base, out_of_band=out_of_band, escape_context_count=32 if args.legacy else 31
+            data,
+            show,
+            base=base,
+            out_of_band=out_of_band,
+            escape_context_count=32 if args.legacy else 31,
+            limits=limits(args),
         )
     return 0

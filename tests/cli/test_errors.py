@@ -160,6 +160,8 @@ def test_a_tensor_that_cannot_be_coded_is_named(cli: Cli, bad: np.ndarray, tmp_p
         ["decode", "x.nnr", "-o", "-"],
         ["decode", "x.nnr", "y.nnr", "-o", "x.npz", "--form", "coded"],
         ["decode", "x.nnr", "-o", "x.npz", "--form", "raw"],
+        ["decode", "x.nnr", "-o", "x.npz", "--limit", "max_patience=3"],
+        ["decode", "x.nnr", "-o", "x.npz", "--limit", "max_units"],
         ["demo", "extra"],
     ],
     ids=" ".join,
@@ -170,6 +172,15 @@ def test_wrong_usage_is_status_2(
     monkeypatch.chdir(tmp_path)
     cli(*args).assert_one_error(2)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_limit_is_named_with_the_option_that_raises_it(cli: Cli, tmp_path: Path) -> None:
+    path, out = tmp_path / "x.nnr", tmp_path / "x.npz"
+    nnr.save_file({"w": np.zeros((1000, 1000), np.float32)}, path)
+    tight = cli("decode", path, "-o", out, "--limit", "max_output_bytes=1MB")
+    tight.assert_one_error(1, f"nnr: {path}: ", "--limit max_output_bytes=4000000")
+    assert not out.exists()
+    assert cli("decode", path, "-o", out, "--limit", "max_output_bytes=4000000").status == 0
 
 
 @pytest.mark.parametrize("text", ["", "not json", "[1, 2]", '{"w": 3}', '{"w": {"tensor_dimensions": "x"}}'])
