@@ -65,6 +65,21 @@ def finish(process: subprocess.Popen[bytes], data: bytes | None = None) -> Outco
     return Outcome(process.returncode, (out or b"").decode("utf-8", "replace"), (err or b"").decode())
 
 
+def read_terminal(terminal: int) -> bytes:
+    """Everything that is written to a pseudo-terminal until its other side is closed; closes it."""
+    shown = b""
+    while True:
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:  # the other side is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(terminal)
+    return shown
+
+
 @pytest.fixture
 def model() -> dict[str, np.ndarray]:
     """A small model with awkward names."""

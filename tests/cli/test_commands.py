@@ -15,7 +15,7 @@ import nnr
 from nnr.cli.demo import MODEL
 from nnr.cli.options import parse_size
 from nnr.formats import load_tensors
-from tests.cli.conftest import Cli, finish, start
+from tests.cli.conftest import Cli, finish, read_terminal, start
 from tests.shared import shared_path
 
 
@@ -220,16 +220,7 @@ def test_a_terminal_sees_progress_and_a_pipe_does_not(model_file: Path, tmp_path
     terminal, child = pty.openpty()
     process = start("encode", model_file, "-o", tmp_path / "1.nnr", stderr=child, env={"TERM": "xterm"})
     os.close(child)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(terminal, 4096)
-        except OSError:  # the other side is closed
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(terminal)
+    shown = read_terminal(terminal)
     assert finish(process).status == 0
     assert b"%" in shown
     assert shown.endswith(b"\r\x1b[K"), "the bar is gone at the end"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nnr
-from tests.cli.conftest import Cli, finish, start
+from tests.cli.conftest import Cli, finish, read_terminal, start
 from tests.shared import shared_path
 
 
@@ -52,16 +52,7 @@ def test_info_folds_to_a_terminal_and_not_in_a_pipe(tmp_path: Path) -> None:
     terminal, child = pty.openpty()
     process = start("info", path, stdout=child, env={"LINES": "24", "COLUMNS": "80"})
     os.close(child)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(terminal, 4096)
-        except OSError:  # the other side is closed
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(terminal)
+    shown = read_terminal(terminal)
     assert finish(process).status == 0
     assert shown.count(b"\n") < 24
     assert b"more; --all shows them" in shown
