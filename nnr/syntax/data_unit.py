@@ -68,7 +68,7 @@ def nnr_compressed_data_unit_header(s: Syntax, v: Values, ctx: StreamContext) ->
     """(syntax 9.1) Everything about the tensors of the unit but their values."""
     s.u(5, "nnr_compressed_data_unit_payload_type", enum=PayloadType)
     payload_type = v.nnr_compressed_data_unit_payload_type
-    s.u(1, "nnr_multiple_topology_elements_present_flag", min=1 if payload_type == _BLOCK else 0)
+    s.u(1, "nnr_multiple_topology_elements_present_flag", min=1 if payload_type == _BLOCK else 0, max=1)
     s.u(1, "nnr_decompressed_data_format_present_flag")
     s.u(1, "input_parameters_present_flag")
     if v.nnr_multiple_topology_elements_present_flag == 1:

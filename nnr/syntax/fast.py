@@ -1,5 +1,4 @@
 """Syntax tables as straight-line code; made by compile_tables.py, not to be edited."""
-
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
@@ -116,12 +115,12 @@ def fast_nnr_compressed_data_unit_header(s, v, ctx):
         _end = s._word_end
     payload_type = v.nnr_compressed_data_unit_payload_type
     _next = _pos + 1
-    if _next <= _end and (_value := (_word >> _end - _next & 1)) >= (1 if payload_type == _BLOCK else 0):
+    if _next <= _end and ((_value := (_word >> _end - _next & 1)) >= (1 if payload_type == _BLOCK else 0) and _value <= 1):
         _d['nnr_multiple_topology_elements_present_flag'] = _value
         _pos = _next
     else:
         s.pos = _pos
-        s.u(1, 'nnr_multiple_topology_elements_present_flag', min=(1 if payload_type == _BLOCK else 0))
+        s.u(1, 'nnr_multiple_topology_elements_present_flag', min=(1 if payload_type == _BLOCK else 0), max=1)
         _pos = s.pos
         _word = s._word
         _end = s._word_end

@@ -80,7 +80,7 @@ def nnr_pruning_topology_container(s: Syntax, v: Values, ctx: StreamContext) -> 
         if v.nnr_rep_type == PruningRepresentation.NNR_TPL_BMSK:
             s.table("prune_bit_mask", bit_mask, ctx)
         if v.nnr_rep_type == PruningRepresentation.NNR_TPL_DICT:
-            s.ue(7, "count_ids", counts="count_dims")
+            s.ue(7, "count_ids", counts="dim")
             indexed = ctx.mps_topology_indexed_reference_flag
             for j in s.loop(
                 v.count_ids, "element_id_index" if indexed else "element_id", "count_dims", "dim", listed=True

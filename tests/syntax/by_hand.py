@@ -15,6 +15,12 @@ def from_bits(*groups: str) -> bytes:
     return int(bits or "0", 2).to_bytes(len(bits) // 8, "big")
 
 
+def padded(*groups: str) -> bytes:
+    """The groups and byte_alignment()."""
+    bits = "".join(groups).replace(" ", "")
+    return from_bits(bits, "1", "0" * (-(len(bits) + 1) % 8))
+
+
 def unit(unit_type: int, body: bytes, *, independent: int = 1) -> bytes:
     """A unit with the short size field and no partial data counter."""
     size = 3 + len(body)
