@@ -63,6 +63,22 @@ NNR_INLINE int decoder_start(arithmetic_decoder *d, const uint8_t *data, int64_t
     return d->value < d->range;
 }
 
+/* (decoding 9.3) Go on at a bit position, with a known offset and a range of 256. */
+NNR_INLINE void decoder_seek(arithmetic_decoder *d, const uint8_t *data, int64_t size, int64_t position,
+                             uint64_t offset)
+{
+    const int rest = (int)(-position & 7); /* bits of a byte that is read in part already */
+    d->range = (uint64_t)256 << OFFSET_SHIFT;
+    d->value = offset << OFFSET_SHIFT;
+    d->next = (position + 7) >> 3;
+    d->size = size;
+    d->data = data;
+    d->valid = OFFSET_BITS + rest;
+    if (rest > 0)
+        d->value |= ((uint64_t)data[d->next - 1] & ((1u << rest) - 1)) << (OFFSET_SHIFT - rest);
+    refill(d);
+}
+
 /* P of the specification: bits read so far, those in the offset register included. */
 NNR_INLINE int64_t bit_position(const arithmetic_decoder *d)
 {

@@ -25,6 +25,7 @@ struct nnr_decoder {
     int status;
     int64_t failed_at; /* bit position, when status is not NNR_OK */
     /* the tensor in work */
+    tensor_layout layout;
     unsigned state;     /* of dependent quantization, 0 without it */
     unsigned neighbour; /* class of the index before */
     context contexts[CTX_COUNT];
@@ -256,6 +257,14 @@ static void reset_contexts(nnr_decoder *decoder, const tensor_layout *layout)
         decoder->contexts[i] = decoder->tables.initial[decoder->parameter[i]];
 }
 
+/* (decoding 9.3) */
+static void put_entry(const nnr_decoder *decoder, int64_t *entry)
+{
+    entry[0] = bit_position(&decoder->arithmetic);
+    entry[1] = (int64_t)(decoder->arithmetic.value >> OFFSET_SHIFT);
+    entry[2] = decoder->state;
+}
+
 /* One row of blocks: matrix rows top .. top + height - 1. */
 static void decode_block_row(nnr_decoder *decoder, const tensor_layout *layout, int64_t top, int64_t height)
 {
@@ -278,21 +287,19 @@ static void decode_block_row(nnr_decoder *decoder, const tensor_layout *layout, 
     }
 }
 
-/* (decoding 9.2) Samples in blocks. `entries`, if any, receives position, offset, state of each start. */
-static void decode_blocks(nnr_decoder *decoder, const tensor_layout *layout, int64_t *entries)
+/* (decoding 9.2) `count` rows of blocks from number `first` on. `entries`, if any, receives position, offset
+   and state at the start of each. */
+static void decode_blocks(nnr_decoder *decoder, const tensor_layout *layout, int64_t first, int64_t count,
+                          int64_t *entries)
 {
-    int64_t top;
-    for (top = 0; top < layout->rows && decoder->status == NNR_OK; top += layout->side) {
+    int64_t number;
+    for (number = first; number < first + count && decoder->status == NNR_OK; number++) {
+        const int64_t top = number * layout->side;
         const int64_t height = smaller(layout->side, layout->rows - top);
-        if (entries) {
-            *entries++ = bit_position(&decoder->arithmetic);
-            *entries++ = (int64_t)(decoder->arithmetic.value >> OFFSET_SHIFT);
-            *entries++ = decoder->state;
-        }
-        if (top > 0) {
-            reset_contexts(decoder, layout);
-            decoder->neighbour = 0;
-        }
+        if (entries)
+            put_entry(decoder, entries + 3 * number);
+        reset_contexts(decoder, layout);
+        decoder->neighbour = 0;
         if ((layout->rows > layout->side || layout->legacy) && !reset_range(&decoder->arithmetic)) {
             fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
             return;
@@ -351,50 +358,55 @@ static void decode_skip_list(nnr_decoder *decoder, const tensor_layout *layout)
 
 /* ---- tensors and units --------------------------------------------------------------------------------- */
 
-/* A tensor of a payload: qp_value, then quant_tensor. */
-static void decode_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor)
+/* A tensor of a payload up to its first sample: qp_value, then the start of quant_tensor. */
+static void open_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor)
 {
     arithmetic_decoder *d = &decoder->arithmetic;
-    tensor_layout layout;
+    tensor_layout *layout = &decoder->layout;
 
-    nnr_layout_of(&layout, unit, tensor);
+    nnr_layout_of(layout, unit, tensor);
     tensor->bits_begin = bit_position(d);
     tensor->qp = tensor->base_qp;
     if (tensor->has_qp)
         tensor->qp += decode_iae(d, 6 + (int)tensor->qp_density);
-    layout.step = nnr_step_size(tensor->qp, tensor->qp_density);
+    layout->step = nnr_step_size(tensor->qp, tensor->qp_density);
 
     decoder->contexts[CTX_SHIFT] = decoder->contexts[CTX_SKIP] = decoder->tables.initial[0];
     decoder->parameter[CTX_SHIFT] = decoder->parameter[CTX_SKIP] = 0;
     tensor->hist_flag = tensor->row_skip_flag = 0;
-    if (nnr_has_tool_flags(&layout)) {
-        if (layout.parent)
+    if (nnr_has_tool_flags(layout)) {
+        if (layout->parent)
             tensor->hist_flag = (int64_t)decode_uae(d, 1);
         tensor->row_skip_flag = (int64_t)decode_uae(d, 1);
         if (tensor->row_skip_flag) {
-            decode_skip_list(decoder, &layout);
+            decode_skip_list(decoder, layout);
             if (decoder->status != NNR_OK)
                 return;
-            layout.skip = decoder->skip;
+            layout->skip = decoder->skip;
             if (tensor->skip_list)
-                memcpy(pointer_of(tensor->skip_list), layout.skip, (size_t)layout.rows);
+                memcpy(pointer_of(tensor->skip_list), layout->skip, (size_t)layout->rows);
         }
     }
-    layout.hist_flag = tensor->hist_flag != 0;
-    if (layout.hist_flag)
-        layout.history = pointer_of(tensor->history);
-    decode_context_parameters(decoder, &layout);
+    layout->hist_flag = tensor->hist_flag != 0;
+    if (layout->hist_flag)
+        layout->history = pointer_of(tensor->history);
+    decode_context_parameters(decoder, layout);
     tensor->bits_samples = bit_position(d);
-
     decoder->state = 0;
     decoder->neighbour = 0;
     check_truncation(decoder);
-    if (layout.rows == 0 || layout.cols == 0)
+}
+
+static void decode_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor)
+{
+    const tensor_layout *layout = &decoder->layout;
+    open_tensor(decoder, unit, tensor);
+    if (decoder->status != NNR_OK || layout->rows == 0 || layout->cols == 0)
         return;
-    if (layout.side > 0)
-        decode_blocks(decoder, &layout, pointer_of(tensor->entry_list));
+    if (layout->side > 0)
+        decode_blocks(decoder, layout, 0, block_rows(layout), pointer_of(tensor->entry_list));
     else
-        decode_row_major(decoder, &layout);
+        decode_row_major(decoder, layout);
 }
 
 /* (decoding 2.5, 2.6) The unit must end here, to the bit. */
@@ -564,6 +576,45 @@ int nnr_decoder_read_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tens
     if (decoder->status != NNR_OK)
         clear_levels(tensor);
     return decoder->status;
+}
+
+int nnr_decoder_open_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor)
+{
+    if (!decoder || !unit || !tensor || !nnr_unit_is_sound(unit, INT64_MAX) || !nnr_tensor_is_sound(unit, tensor))
+        return NNR_ERR_ARGUMENT;
+    open_tensor(decoder, unit, tensor);
+    return decoder->status;
+}
+
+int nnr_decoder_read_block_rows(nnr_decoder *decoder, const nnr_decoder *opened, int64_t first, int64_t count,
+                                const int64_t *entry)
+{
+    const tensor_layout *layout;
+    if (!decoder || !opened || !entry || opened->status != NNR_OK)
+        return NNR_ERR_ARGUMENT;
+    layout = &opened->layout;
+    if (layout->side == 0 || layout->rows <= layout->side || first < 0 || count < 0 || first > block_rows(layout) ||
+        count > block_rows(layout) - first || entry[0] < OFFSET_BITS ||
+        entry[0] > 8 * opened->arithmetic.size || entry[1] < 0 || entry[1] > 255 || entry[2] < 0 ||
+        entry[2] >= NNR_DQ_STATES)
+        return NNR_ERR_ARGUMENT;
+    if (decoder != opened)
+        memcpy(decoder->parameter, opened->parameter, sizeof decoder->parameter);
+    decoder->status = NNR_OK;
+    decoder->failed_at = 0;
+    decoder->state = layout->dq ? (unsigned)entry[2] : 0;
+    decoder_seek(&decoder->arithmetic, opened->arithmetic.data, opened->arithmetic.size, entry[0],
+                 (uint64_t)entry[1]);
+    decode_blocks(decoder, layout, first, count, NULL);
+    return decoder->status;
+}
+
+int nnr_decoder_entry(const nnr_decoder *decoder, int64_t *entry)
+{
+    if (!decoder || !entry)
+        return NNR_ERR_ARGUMENT;
+    put_entry(decoder, entry);
+    return NNR_OK;
 }
 
 int nnr_decoder_reset_range(nnr_decoder *decoder)

@@ -67,6 +67,12 @@ NNR_INLINE int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Rows of blocks of a tensor that is scanned in blocks. */
+NNR_INLINE int64_t block_rows(const tensor_layout *layout)
+{
+    return (layout->rows + layout->side - 1) / layout->side;
+}
+
 /* One past the last context that a tensor can use. */
 NNR_INLINE int context_end(const tensor_layout *layout)
 {

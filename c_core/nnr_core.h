@@ -125,6 +125,15 @@ int nnr_decoder_read_bin(nnr_decoder *decoder, int64_t ctx, int64_t *bin);
 int nnr_decoder_read_uae(nnr_decoder *decoder, int64_t bits, int64_t *number);
 int nnr_decoder_read_iae(nnr_decoder *decoder, int64_t bits, int64_t *number);
 int nnr_decoder_read_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor);
+/* (decoding 9.3) A tensor up to its first sample; then block rows first .. first + count - 1, of two or more, of
+   the tensor that stands open in `opened`, by any handle (`opened` itself too), from the entry point of the first: position P,
+   offset register, state. `opened` must not change meanwhile; different rows may be read at the same time.
+   nnr_decoder_entry tells where a handle stands, to be compared with the next entry point; after the last
+   block row the handle that read it goes on with the next tensor or the end. */
+int nnr_decoder_open_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor);
+int nnr_decoder_read_block_rows(nnr_decoder *decoder, const nnr_decoder *opened, int64_t first, int64_t count,
+                                const int64_t *entry);
+int nnr_decoder_entry(const nnr_decoder *decoder, int64_t *entry);
 int nnr_decoder_reset_range(nnr_decoder *decoder);
 int nnr_decoder_finish(nnr_decoder *decoder);
 /* state: range, offset, P */

@@ -420,6 +420,37 @@ class EngineDecoder:
             )
         )
 
+    def open_tensor(self, unit: Int64Array, tensor: Int64Array) -> None:
+        """As `read_tensor`, up to the first sample."""
+        _checked(unit.reshape(1, -1), len(Unit))
+        _checked(tensor.reshape(1, -1), len(Tensor))
+        self._done(
+            lib.nnr_decoder_open_tensor(
+                self._decoder,
+                ffi.cast("nnr_unit *", unit.ctypes.data),
+                ffi.cast("nnr_tensor *", tensor.ctypes.data),
+            )
+        )
+
+    def read_block_rows(
+        self, opened: EngineDecoder, first: int, count: int, entry: Sequence[int]
+    ) -> tuple[int, int, int]:
+        """(decoding 9.3) Block rows of the tensor that stands open in another decoder (or in this one).
+
+        Args:
+            opened: stays as it is; its data and the tensor's buffers must live.
+            first, count: which block rows.
+            entry: where the first of them starts: position P, offset register, quantizer state.
+
+        Returns:
+            position, offset and state behind the last of them, to be compared with the next entry point.
+        """
+        self._data = opened._data
+        place = ffi.new("int64_t[3]", list(entry))
+        self._done(lib.nnr_decoder_read_block_rows(self._decoder, opened._decoder, first, count, place))
+        self._done(lib.nnr_decoder_entry(self._decoder, place))
+        return place[0], place[1], place[2]
+
     def reset_range(self) -> None:
         """(decoding 2.4)"""
         self._done(lib.nnr_decoder_reset_range(self._decoder))
