@@ -8,6 +8,7 @@ its fields, so that an option is declared once.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,9 @@ def _option(
     return field(
         default=default, metadata={"help": help, "unit": unit, "metavar": metavar, "choices": choices}
     )
+
+
+_TARGETS = ("bits_per_weight", "target_size", "max_error", "psnr")
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,22 @@ class EncoderConfig:
     )
     qp_density: int = _option(
         2, "quantization parameters per octave are 2^N", metavar="N", choices=tuple(range(8))
+    )
+    bits_per_weight: float | None = _option(
+        None, "target instead of qp: size of the stream over the number of weights", metavar="X", unit="bits"
+    )
+    target_size: int | None = _option(
+        None, "target instead of qp: size of the stream, never exceeded", metavar="SIZE", unit="bytes"
+    )
+    max_error: float | None = _option(
+        None, "target instead of qp: largest error of any quantized weight", metavar="E"
+    )
+    psnr: float | None = _option(
+        None,
+        "target instead of qp: peak signal-to-noise ratio of every quantized tensor, the peak being its "
+        "largest magnitude",
+        metavar="X",
+        unit="dB",
     )
     dq: bool = _option(True, "dependent quantization (trellis) instead of nearest values")
     lambda_scale: float = _option(
@@ -125,6 +145,23 @@ class EncoderConfig:
                 raise TypeError(f"{name} must be an integer, not {qp!r}")
             if not low - 4096 <= qp <= high + 4095:
                 raise ValueError(f"{name} must be in {low - 4096}..{high + 4095}, not {qp}")
+
+        given = [name for name in _TARGETS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{given[0]} and {given[1]} exclude each other: there can be one target")
+        for name in given:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(
+                value, int if name == "target_size" else int | float
+            ):
+                raise TypeError(f"{name} must be a number, not {value!r}")
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive and finite, not {value!r}")
+
+    @property
+    def target(self) -> str | None:
+        """Name of the option that is a target, or None."""
+        return next((name for name in _TARGETS if getattr(self, name) is not None), None)
 
     @staticmethod
     def _check_type(name: str, value: Any, declared: str) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "EncodedStream",
     "Job",
     "Part",
+    "Preparation",
     "Progress",
     "assemble_stream",
     "code_job",
@@ -120,6 +121,81 @@ class CodedJob:
     seconds: float = 0.0
 
 
+class Preparation:
+    """A model ready to be encoded, as often as a search needs: carriers decided, transforms applied.
+
+    Args:
+        tensors: arrays by name.
+        threads: worker threads; None for one per core.
+        executor: run the work on single units there instead.
+        node_ids: give every unit its place in an update tree, for updates to come.
+
+    Raises:
+        ValueError, TypeError: a tensor or an option cannot be coded; the message names it.
+
+    Attributes:
+        cargo: how the tensors travel.
+    """
+
+    def __init__(
+        self,
+        tensors: Mapping[str, Any],
+        config: EncoderConfig,
+        *,
+        threads: int | None = None,
+        executor: Executor | None = None,
+        node_ids: bool = False,
+    ) -> None:
+        transforms, self.quantizer = select_tools(config)
+        for transform in transforms:
+            tensors = transform.apply(tensors)
+        if not tensors and not config.metadata:
+            raise ValueError(
+                "tensors: without metadata a model of no tensors cannot be told from a stream cut short"
+            )
+        self.config = config
+        self.cargo = load_cargo(tensors, config)
+        self.threads = threads
+        self.executor = executor
+        self.node_ids = node_ids
+
+    def quantized(self) -> list[Part]:
+        """The tensors that are quantized, with the qp that the options give them."""
+        parts = [part for layer in self.cargo.layers for part in parts_of(layer, self.config)]
+        return [part for part in parts if part.carrier.how == "quantize"]
+
+    def encode(
+        self,
+        qps: Mapping[str, int] | None = None,
+        *,
+        config: EncoderConfig | None = None,
+        progress: Progress | None = None,
+        measure: bool = False,
+    ) -> EncodedStream:
+        """The stream.
+
+        Args:
+            qps: quantization parameters by tensor name, in place of those of the options.
+            config: other options than the model was prepared with, for the density and the rate weight.
+            measure: put the errors into the report.
+        """
+        started = time.perf_counter()
+        config = config or self.config
+        quantizer = self.quantizer if config is self.config else select_tools(config)[1]
+        jobs = []
+        for k, layer in enumerate(self.cargo.layers):
+            parts = parts_of(layer, config)
+            if qps is not None:
+                parts = tuple(replace(part, qp=qps.get(part.carrier.source, part.qp)) for part in parts)
+            jobs.append(Job(parts, Link(k, 0) if self.node_ids else None, measure=measure))
+        base_qp = common_base_qp(jobs, config)
+        coded = run_jobs(
+            jobs, quantizer, config, base_qp, threads=self.threads, executor=self.executor, progress=progress
+        )
+        units = assemble_stream(coded, config, base_qp, self.cargo.records, self.cargo.order)
+        return EncodedStream(units, report_of(self.cargo, coded, units, time.perf_counter() - started))
+
+
 def encode_stream(
     tensors: Mapping[str, Any],
     config: EncoderConfig,
@@ -130,35 +206,18 @@ def encode_stream(
     measure: bool = False,
     node_ids: bool = False,
 ) -> EncodedStream:
-    """Encode a model as one absolute stream.
+    """Encode a model as one absolute stream; arguments and errors as of `Preparation`.
 
     Args:
-        tensors: arrays by name.
-        threads: worker threads; None for one per core.
-        executor: run the work on single tensors there instead.
+        progress: called after each tensor; with a target, the counts begin anew with each attempt.
         measure: put the errors into the report.
-        node_ids: give every unit its place in an update tree, for updates to come.
-
-    Raises:
-        ValueError, TypeError: a tensor or an option cannot be coded; the message names it.
     """
-    started = time.perf_counter()
-    transforms, quantizer = select_tools(config)
-    for transform in transforms:
-        tensors = transform.apply(tensors)
-    if not tensors and not config.metadata:
-        raise ValueError(
-            "tensors: without metadata a model of no tensors cannot be told from a stream cut short"
-        )
-    cargo = load_cargo(tensors, config)
-    jobs = [
-        Job(parts_of(layer, config), Link(k, 0) if node_ids else None, measure=measure)
-        for k, layer in enumerate(cargo.layers)
-    ]
-    base_qp = common_base_qp(jobs, config)
-    coded = run_jobs(jobs, quantizer, config, base_qp, threads=threads, executor=executor, progress=progress)
-    units = assemble_stream(coded, config, base_qp, cargo.records, cargo.order)
-    return EncodedStream(units, report_of(cargo, coded, units, time.perf_counter() - started))
+    prepared = Preparation(tensors, config, threads=threads, executor=executor, node_ids=node_ids)
+    if config.target is None:
+        return prepared.encode(progress=progress, measure=measure)
+    from .rate_control import reach_target
+
+    return reach_target(prepared, progress=progress, measure=measure)
 
 
 def parts_of(layer: Layer, config: EncoderConfig) -> tuple[Part, ...]:
@@ -230,7 +289,7 @@ def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int
             tool = quantizer
             if members:  # the unit has one dq_flag, and a codebook is the weight's alone (decoding 10.3)
                 tool = get_tool("dq_trellis" if members[0].quantized.dq_flag else "uniform")()
-            quantized = tool.quantize(values, _tensor_job(part, config))
+            quantized = tool.quantize(values, tensor_job(part, config))
         members.append(Member(part.carrier.name, part.role, quantized))
         facts.append(_facts(values, quantized, part.carrier.how, job.measure))
     if _is_zero_update(job, members[0].quantized):
@@ -306,7 +365,8 @@ def _peak(values: np.ndarray, measure: bool) -> float:
     return float(max(values.max(), -values.min())) if values.size else 0.0
 
 
-def _tensor_job(part: Part, config: EncoderConfig) -> TensorJob:
+def tensor_job(part: Part, config: EncoderConfig) -> TensorJob:
+    """What the quantizer of a part is told."""
     carrier = part.carrier
     rows, cols = matrix_shape(carrier.shape)
     scan_order = effective_scan_order(carrier.shape, config.scan_order)

@@ -77,6 +77,8 @@ class Encoder:
         self._config = (config or EncoderConfig()).replace(**options)
         if self._config.profile != 1:
             raise ValueError("profile must be 1: the first edition has no updates")
+        if self._config.target is not None:
+            raise ValueError(f"{self._config.target}: a target is for one complete model, a chain needs a qp")
         self._threads = threads
         self._executor = executor
         self._decoder = decoder_on(base)
