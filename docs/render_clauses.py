@@ -1,6 +1,6 @@
-"""Makes docs/clause-index.md: which section of the specification is realised where, and which vectors exercise it.
+"""Makes docs/clause-index.md: sections of the specification, functions that realise them, vectors that exercise them.
 
-    python docs/render_clauses.py            # rewrites the page
+python docs/render_clauses.py            # rewrites the page
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def _natural(section: str) -> tuple[int, list[int]]:
 
 def _vectors(section: str, found: dict[str, list[tuple[int, str]]]) -> str:
     """Vectors of a section, and of its subsections where the manifest names only those."""
-    exact = found.get(section) or sorted({v for s, vs in found.items() if s.startswith(section + ".") for v in vs})
+    exact = found.get(section) or sorted(
+        {v for s, vs in found.items() if s.startswith(section + ".") for v in vs}
+    )
     parent = section
     while not exact and "." in parent:
         parent = parent.rpartition(".")[0]

@@ -11,8 +11,8 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -383,49 +383,42 @@ def run_jobs(
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> list[CodedJob]:
-    """Do all jobs; results in their order."""
-    total = sum(job.elements for job in jobs)
-    done = 0
-    coded = []
-    for job, result in zip(jobs, _results(jobs, quantizer, config, base_qp, threads, executor), strict=True):
-        coded.append(result)
-        done += job.elements
-        if progress is not None:
-            progress(done, total, job.source)
-    return coded
-
-
-def _results(
-    jobs: Sequence[Job],
-    quantizer: Quantizer,
-    config: EncoderConfig,
-    base_qp: int,
-    threads: int | None,
-    executor: Executor | None,
-) -> Iterator[CodedJob]:
-    """Coded jobs in order; the largest are started first."""
+    """Do all jobs, the largest first where several workers share them; results in the order of the jobs."""
     workers = os.cpu_count() or 1 if threads is None else threads
     if workers < 1:
         raise ValueError(f"threads must be at least 1, not {threads}")
     total = sum(job.elements for job in jobs)
+    done = 0
+
+    def finished(job: Job) -> None:
+        nonlocal done
+        done += job.elements
+        if progress is not None:
+            progress(done, total, job.source)
+
     if executor is None and (workers == 1 or len(jobs) < 2 or total < 1 << 16):
+        coded = []
         for job in jobs:
-            yield code_job(job, quantizer, config, base_qp)
-        return
+            coded.append(code_job(job, quantizer, config, base_qp))
+            finished(job)
+        return coded
     own = ThreadPoolExecutor(min(workers, len(jobs))) if executor is None else None
     pool = executor or own
     assert pool is not None
-    futures: dict[int, Future[CodedJob]] = {}
+    futures: dict[Future[CodedJob], int] = {}
+    results: list[CodedJob | None] = [None] * len(jobs)
     try:
         for k in sorted(range(len(jobs)), key=lambda k: -jobs[k].elements):
-            futures[k] = pool.submit(code_job, jobs[k], quantizer, config, base_qp)
-        for k in range(len(jobs)):
-            yield futures.pop(k).result()
+            futures[pool.submit(code_job, jobs[k], quantizer, config, base_qp)] = k
+        for future in as_completed(futures):
+            results[futures[future]] = future.result()
+            finished(jobs[futures[future]])
     finally:
-        for future in futures.values():
+        for future in futures:
             future.cancel()
         if own is not None:
             own.shutdown(wait=True)
+    return [result for result in results if result is not None]
 
 
 def assemble_stream(

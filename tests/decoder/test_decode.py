@@ -303,7 +303,8 @@ def _lps(density: int, qp: int) -> bytes:
 
 
 def _one_level(name: str) -> bytes:
-    """A float unit whose one level is 1 at qp_value 0: bins 0 (eight times), then flags, sig 1, sign 0, gtx 0."""
+    """A float unit whose one level is 1 at qp_value 0: bins 0 (eight times), then flags, sig "
+    "1, sign 0, gtx 0."""
     from nnr import core
 
     level = np.ones(1, np.int32)
