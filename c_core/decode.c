@@ -118,7 +118,7 @@ NNR_INLINE void decode_run(nnr_decoder *decoder, const tensor_layout *layout, co
                 sig = CTX_SIG_HISTORY + state;
 
             refill(&d);
-            if (!decode_bin_mask(&d, tables, &contexts[sig])) {
+            if (!decode_likely_bin(&d, tables, &contexts[sig])) {
                 levels[col] = 0;
                 neighbour = 0;
                 if (dq)
@@ -131,19 +131,22 @@ NNR_INLINE void decode_run(nnr_decoder *decoder, const tensor_layout *layout, co
                 negative = decode_bin_mask(&d, tables, &contexts[sign]);
             limit = aux ? layout->limit[negative & 1] : INT64_MAX;
 
-            more = !aux || limit > 1;
             greater = &contexts[CTX_GREATER + (negative & 1)];
             if (aux && base_level != 0)
                 greater = &contexts[CTX_GREATER + 2 * unary_length];
-            while (more) {
+            more = !aux || limit > 1;
+            if (more) {
+                more = decode_bin_mask(&d, tables, greater) & 1; /* a base is never below 0 */
+                magnitude += (int64_t)more;
+                j = 1;
+            }
+            while (more && j < unary_length && (!aux || magnitude < limit)) {
                 unsigned class_by_base = aux && base_level != 0 && base_size < j;
                 if (j % 4 == 3)
                     refill(&d);
-                more = decode_bin_mask(&d, tables, &greater[2 * j + (int)class_by_base]) & 1;
+                more = decode_likely_bin(&d, tables, &greater[2 * j + (int)class_by_base]);
                 magnitude += (int64_t)more;
                 j++;
-                if (j == unary_length || (aux && magnitude >= limit))
-                    break;
             }
             if (NNR_UNLIKELY(more && j == unary_length && (!aux || magnitude < limit))) {
                 arithmetic_decoder cold = d; /* only the copy has its address taken */
