@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -20,7 +21,8 @@ from .. import core
 from ..errors import BitstreamError, ConformanceError, TruncatedError
 from ..syntax.constants import PayloadType
 from . import entropy
-from .plan import TensorPlan, UnitPlan
+from .clauses import clause
+from .plan import Role, TensorPlan, UnitPlan
 from .quantization import check_indices, codebook_values, uniform_values
 
 __all__ = ["Backend", "CodedTensor", "CodedUnit", "Dialect", "TensorContext", "decode_payloads"]
@@ -34,6 +36,8 @@ LEGACY_DIALECT: Dialect = 32
 
 _ARENA_ELEMENTS = 1 << 18  # small tensors share buffers of at most 1 MiB
 _JOB_BYTES = 1 << 16  # payload that is worth a thread of its own
+_WIDE_BYTES = 1 << 18  # payload of one tensor that is worth several threads
+_PIECE = 1 << 18  # elements that are dequantized at a time
 _SERIAL_BYTES = 1 << 22  # payload between two looks at Ctrl-C
 
 
@@ -138,6 +142,9 @@ def _decode_all(
         raise ValueError(f"threads must be at least 1, not {threads}")
     total = sum(len(plan.payload) for plan in plans)
     parallel = workers > 1 and total > 2 * _JOB_BYTES
+    units: list[CodedUnit] = []
+    if parallel and run is _run_c:
+        plans, units = _decode_wide(plans, want, contexts, dialect, workers)
     jobs = _jobs(plans, _JOB_BYTES if parallel else _SERIAL_BYTES, largest_first=parallel)
     results: list[list[CodedUnit] | BitstreamError]
 
@@ -159,9 +166,40 @@ def _decode_all(
     errors = [r for r in results if isinstance(r, BitstreamError)]
     if errors:
         raise min(errors, key=lambda e: -1 if e.unit_index is None else e.unit_index)
-    units = [unit for result in results if not isinstance(result, BitstreamError) for unit in result]
+    units += [unit for result in results if not isinstance(result, BitstreamError) for unit in result]
     units.sort(key=lambda unit: unit.plan.unit.index)
     return units
+
+
+def _decode_wide(
+    plans: Sequence[UnitPlan],
+    want: str,
+    contexts: Mapping[str, TensorContext],
+    dialect: Dialect,
+    workers: int,
+) -> tuple[list[UnitPlan], list[CodedUnit]]:
+    """Decode the units that are worth all threads for themselves; the others are given back."""
+    wide = [plan for plan in plans if len(plan.payload) >= _WIDE_BYTES and _has_entry_points(plan)]
+    if not wide:
+        return list(plans), []
+    done: list[CodedUnit] = []
+    with ThreadPoolExecutor(workers) as pool:
+        for plan in wide:
+            done += _run_block_rows(plan, want, contexts, dialect, pool, workers) or []
+    decoded = {id(unit.plan) for unit in done}
+    return [plan for plan in plans if id(plan) not in decoded], done
+
+
+def _has_entry_points(plan: UnitPlan) -> bool:
+    """The last tensor of the payload is the weight, and every block row of it but the first "
+    "has an entry point."""
+    weight = plan.tensors[-1]
+    if weight.scan_order == 0 or plan.payload_type == PayloadType.NNR_PT_RAW_FLOAT or weight.role is Role.H:
+        return False
+    header = plan.unit.header.unit_header
+    if plan.dq_flag and "dq_state_list" not in header:
+        return False
+    return 0 < len(header.get("bit_offset") or ()) == -(-weight.rows // (4 << weight.scan_order)) - 1
 
 
 def _jobs(plans: Sequence[UnitPlan], job_bytes: int, *, largest_first: bool) -> list[list[UnitPlan]]:
@@ -261,108 +299,191 @@ def _finish(coded: CodedTensor, unit: UnitPlan, want: str) -> None:
     """Check levels, and make values of them where they are wanted and the core has not (decoding 10)."""
     if coded.levels is None:
         return
-    book = coded.plan.codebook
+    book, levels, qp = coded.plan.codebook, coded.levels, coded.qp
     if book is not None:
         try:
-            check_indices(coded.levels, len(book.entries), book.zero_offset)
+            check_indices(levels, len(book.entries), book.zero_offset)
         except ConformanceError as error:
             raise _located(error, unit) from None
     if want == "levels":
         return
-    if coded.qp is None:
-        coded.values = coded.levels
-    elif book is None:
-        coded.values = uniform_values(coded.levels, coded.qp, unit.qp_density)
+    if qp is None:
+        coded.values = levels
     else:
-        coded.values = codebook_values(
-            coded.levels, book.entries, book.zero_offset, coded.qp, unit.qp_density
-        )
+        flat = levels.reshape(-1)
+        # values may take the place of the levels: each piece is read before it is written
+        values = flat.view(np.float32) if want == "values" else np.empty(flat.shape, np.float32)
+        for start in range(0, flat.size, _PIECE):
+            piece = flat[start : start + _PIECE]
+            values[start : start + _PIECE] = (
+                uniform_values(piece, qp, unit.qp_density)
+                if book is None
+                else codebook_values(piece, book.entries, book.zero_offset, qp, unit.qp_density)
+            )
+        coded.values = values.reshape(levels.shape)
     if want == "values":
         coded.levels = None
+
+
+class _CoreJob:
+    """Units on their way through the C core: rows that describe them, memory for their tensors."""
+
+    def __init__(
+        self, plans: list[UnitPlan], want: str, contexts: Mapping[str, TensorContext], dialect: Dialect
+    ) -> None:
+        self.plans = plans
+        self.want = want
+        self.coded_plans = [plan for plan in plans if plan.payload_type != PayloadType.NNR_PT_RAW_FLOAT]
+        self.buffers: list[np.ndarray] = []
+        self._alive: list[TensorContext] = []
+        memory = _Memory(self.coded_plans)
+        unit_rows: list[tuple[int, ...]] = []
+        tensor_rows: list[tuple[int, ...]] = []
+        for plan in self.coded_plans:
+            has_qp = int(plan.payload_type != PayloadType.NNR_PT_INT)
+            unit_rows.append(
+                (
+                    core.address(plan.payload),
+                    len(plan.payload),
+                    len(tensor_rows),
+                    len(plan.tensors),
+                    plan.profile,
+                    plan.dq_flag,
+                    int(plan.differential),
+                    int(plan.temporal),
+                    dialect,
+                )
+            )
+            for tensor in plan.tensors:
+                buffer, address = memory.take(tensor.elements)
+                self.buffers.append(buffer)
+                book = tensor.codebook
+                base = history = 0
+                if plan.differential:
+                    known = context_of(plan, tensor, contexts)
+                    self._alive.append(known)
+                    base = 0 if known.base is None else core.address(known.base)
+                    history = 0 if known.history is None else core.address(known.history)
+                tensor_rows.append(
+                    (
+                        tensor.rows,
+                        tensor.cols,
+                        plan.cabac_unary_length,
+                        tensor.scan_order,
+                        len(book.entries) if book is not None and plan.profile == 1 else 0,
+                        book.zero_offset if book is not None and plan.profile == 1 else 0,
+                        has_qp,
+                        plan.base_qp,
+                        plan.qp_density,
+                        int(want == "values" and has_qp and book is None),
+                        address,
+                        base,
+                        history,
+                    )
+                )
+        self.units = core.new_units(unit_rows)
+        self.tensors = core.new_tensors(tensor_rows)
+
+    def results(self) -> list[CodedUnit]:
+        """The decoded units.
+
+        Raises:
+            BitstreamError: of the first unit that failed.
+        """
+        if self.units[:, core.Unit.STATUS].any():
+            for row, plan in zip(self.units, self.coded_plans, strict=True):
+                failure = core.unit_error(row, payload_offset=plan.unit.payload_offset)
+                if isinstance(failure, BitstreamError):
+                    raise _located(failure, plan)
+                if failure is not None:
+                    raise failure
+        qps = self.tensors[:, core.Tensor.QP].tolist()
+        hist_flags = self.tensors[:, core.Tensor.HIST_FLAG].tolist()
+        dequantized = self.tensors[:, core.Tensor.DEQUANTIZE].tolist()
+        done: list[CodedUnit] = []
+        k = 0
+        for plan in self.plans:
+            unit = CodedUnit(plan)
+            if plan.payload_type == PayloadType.NNR_PT_RAW_FLOAT:
+                unit.tensors.append(CodedTensor(plan.tensors[0], values=_raw_floats(plan)))
+            else:
+                is_int = plan.payload_type == PayloadType.NNR_PT_INT
+                for tensor in plan.tensors:
+                    coded = CodedTensor(tensor, None if is_int else qps[k], hist_flag=hist_flags[k])
+                    if dequantized[k]:
+                        coded.values = self.buffers[k].view(np.float32).reshape(tensor.shape)
+                    else:
+                        coded.levels = self.buffers[k].reshape(tensor.shape)
+                        _finish(coded, plan, self.want)
+                    unit.tensors.append(coded)
+                    k += 1
+            done.append(unit)
+        return done
 
 
 def _run_c(
     plans: list[UnitPlan], want: str, contexts: Mapping[str, TensorContext], dialect: Dialect
 ) -> list[CodedUnit]:
     """Decode a job with the C core: one call for all its units."""
-    memory = _Memory(plans)
-    unit_rows: list[tuple[int, ...]] = []
-    tensor_rows: list[tuple[int, ...]] = []
-    buffers: list[np.ndarray] = []
-    alive: list[object] = []
-    coded_plans = [plan for plan in plans if plan.payload_type != PayloadType.NNR_PT_RAW_FLOAT]
-    for plan in coded_plans:
-        has_qp = int(plan.payload_type != PayloadType.NNR_PT_INT)
-        unit_rows.append(
-            (
-                core.address(plan.payload),
-                len(plan.payload),
-                len(tensor_rows),
-                len(plan.tensors),
-                plan.profile,
-                plan.dq_flag,
-                int(plan.differential),
-                int(plan.temporal),
-                dialect,
-            )
-        )
-        for tensor in plan.tensors:
-            buffer, address = memory.take(tensor.elements)
-            buffers.append(buffer)
-            book = tensor.codebook
-            base = history = 0
-            if plan.differential:
-                known = context_of(plan, tensor, contexts)
-                alive.append(known)
-                base = 0 if known.base is None else core.address(known.base)
-                history = 0 if known.history is None else core.address(known.history)
-            tensor_rows.append(
-                (
-                    tensor.rows,
-                    tensor.cols,
-                    plan.cabac_unary_length,
-                    tensor.scan_order,
-                    len(book.entries) if book is not None and plan.profile == 1 else 0,
-                    book.zero_offset if book is not None and plan.profile == 1 else 0,
-                    has_qp,
-                    plan.base_qp,
-                    plan.qp_density,
-                    int(want == "values" and has_qp and book is None),
-                    address,
-                    base,
-                    history,
-                )
-            )
-    units, tensors = core.new_units(unit_rows), core.new_tensors(tensor_rows)
-    core.decode_units(units, tensors)
-    if units[:, core.Unit.STATUS].any():
-        for row, plan in zip(units, coded_plans, strict=True):
-            failure = core.unit_error(row, payload_offset=plan.unit.payload_offset)
-            if isinstance(failure, BitstreamError):
-                raise _located(failure, plan)
-            if failure is not None:
-                raise failure
-    qps = tensors[:, core.Tensor.QP].tolist()
-    hist_flags = tensors[:, core.Tensor.HIST_FLAG].tolist()
-    done: list[CodedUnit] = []
-    k = 0
-    for plan in plans:
-        unit = CodedUnit(plan)
-        if plan.payload_type == PayloadType.NNR_PT_RAW_FLOAT:
-            unit.tensors.append(CodedTensor(plan.tensors[0], values=_raw_floats(plan)))
-        else:
-            is_int = plan.payload_type == PayloadType.NNR_PT_INT
-            for tensor in plan.tensors:
-                coded = CodedTensor(tensor, None if is_int else qps[k], hist_flag=hist_flags[k])
-                if tensor_rows[k][core.Tensor.DEQUANTIZE]:
-                    coded.values = buffers[k].view(np.float32).reshape(tensor.shape)
-                else:
-                    coded.levels = buffers[k].reshape(tensor.shape)
-                    _finish(coded, plan, want)
-                unit.tensors.append(coded)
-                k += 1
-        done.append(unit)
-    return done
+    job = _CoreJob(plans, want, contexts, dialect)
+    core.decode_units(job.units, job.tensors)
+    return job.results()
+
+
+@clause("decoding 9.3")
+def _run_block_rows(
+    plan: UnitPlan,
+    want: str,
+    contexts: Mapping[str, TensorContext],
+    dialect: Dialect,
+    pool: ThreadPoolExecutor,
+    workers: int,
+) -> list[CodedUnit] | None:
+    """(decoding 9.3) Decode the weight of one unit from its entry points, runs of block rows at a time.
+
+    Returns:
+        None when anything is not as the entry points say; they may lie (README D3, D4), and sequential
+        decoding
+        decides.
+    """
+    job = _CoreJob([plan], want, contexts, dialect)
+    row = len(plan.tensors) - 1  # vectors come before the weight
+    job.tensors[row, core.Tensor.DEQUANTIZE] = 0
+    header = plan.unit.header.unit_header
+    opened = core.EngineDecoder(plan.payload)
+    try:
+        for tensor in job.tensors[:row]:
+            opened.read_tensor(job.units[0], tensor)
+        opened.open_tensor(job.units[0], job.tensors[row])
+    except BitstreamError:
+        return None
+    _, offset, start = opened.state
+    states = header.dq_state_list if plan.dq_flag else [0] * len(header.bit_offset)
+    entries = [(start, offset, 0)]
+    for distance, register, state in zip(header.bit_offset, header.cabac_offset_list, states, strict=True):
+        entries.append((entries[-1][0] + distance, register, state))
+    count = len(entries)
+    cuts = [count * k // workers for k in range(workers)] + [count]
+    runs = [(first, end) for first, end in pairwise(cuts) if end > first]
+
+    def read(run: tuple[int, int]) -> tuple[core.EngineDecoder, tuple[int, int, int]] | None:
+        decoder = core.EngineDecoder(plan.payload)
+        try:
+            return decoder, decoder.read_block_rows(opened, run[0], run[1] - run[0], entries[run[0]])
+        except (BitstreamError, ValueError):
+            return None
+
+    results = list(pool.map(read, runs))
+    for result, (_, end) in zip(results, runs, strict=True):
+        if result is None or (end < count and result[1] != entries[end]):
+            return None
+    last = results[-1]
+    assert last is not None
+    try:
+        last[0].finish()
+    except BitstreamError:
+        return None
+    return job.results()
 
 
 def _run_python(
