@@ -72,6 +72,15 @@ class EncoderConfig:
         unit="dB",
     )
     dq: bool = _option(True, "dependent quantization (trellis) instead of nearest values")
+    codebook: int = _option(
+        0, "at most N values for each weight tensor, instead of dq; 0: no codebook", metavar="N"
+    )
+    bitdepth: int = _option(
+        0,
+        "integers of N bits for each weight tensor, with the step size of least error, instead of dq; 0: any",
+        metavar="N",
+        unit="bits",
+    )
     lambda_scale: float = _option(
         0.0, "weight of the rate in quantization decisions; 0 minimises the error alone", metavar="X"
     )
@@ -127,6 +136,12 @@ class EncoderConfig:
                 raise ValueError(
                     f"{name} must be one of {', '.join(map(str, allowed))}, not {getattr(self, name)!r}"
                 )
+        if self.codebook and not 2 <= self.codebook <= 1 << 16:
+            raise ValueError(f"codebook must be 0 or in 2..65536, not {self.codebook}")
+        if not 0 <= self.bitdepth <= 16:
+            raise ValueError(f"bitdepth must be in 0..16, not {self.bitdepth}")
+        if self.codebook and self.bitdepth:
+            raise ValueError("codebook and bitdepth exclude each other")
         if not 1 <= self.cabac_unary_length <= 256:
             raise ValueError(f"cabac_unary_length must be in 1..256, not {self.cabac_unary_length}")
         if self.lambda_scale != 0:

@@ -242,10 +242,29 @@ def select_tools(config: EncoderConfig) -> tuple[list[Transform], Quantizer]:
     return transforms, quantizers[0] if quantizers else default_quantizer(config)
 
 
+@dataclass(frozen=True)
+class _WeightsOnly:
+    """A quantizer for tensors of two or more dimensions, with another for vectors."""
+
+    weights: Quantizer
+    vectors: Quantizer
+
+    @property
+    def name(self) -> str:
+        return self.weights.name
+
+    def quantize(self, tensor: np.ndarray, job: TensorJob) -> QuantizedTensor:
+        return (self.weights if len(job.shape) >= 2 else self.vectors).quantize(tensor, job)
+
+
 def default_quantizer(config: EncoderConfig) -> Quantizer:
     """The quantizer that the options ask for."""
-    quantizer: Quantizer = get_tool("dq_trellis" if config.dq else "uniform")()
-    return quantizer
+    uniform_or_dq: Quantizer = get_tool("dq_trellis" if config.dq else "uniform")()
+    if config.codebook:
+        return _WeightsOnly(get_tool("codebook")(config.codebook), uniform_or_dq)
+    if config.bitdepth:
+        return _WeightsOnly(get_tool("bit_depth")(config.bitdepth), uniform_or_dq)
+    return uniform_or_dq
 
 
 def common_base_qp(jobs: Iterable[Job], config: EncoderConfig) -> int:
