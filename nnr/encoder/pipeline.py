@@ -242,16 +242,13 @@ def select_tools(config: EncoderConfig) -> tuple[list[Transform], Quantizer]:
     return transforms, quantizers[0] if quantizers else default_quantizer(config)
 
 
-@dataclass(frozen=True)
 class _WeightsOnly:
     """A quantizer for tensors of two or more dimensions, with another for vectors."""
 
-    weights: Quantizer
-    vectors: Quantizer
-
-    @property
-    def name(self) -> str:
-        return self.weights.name
+    def __init__(self, weights: Quantizer, vectors: Quantizer) -> None:
+        self.name = weights.name
+        self.weights = weights
+        self.vectors = vectors
 
     def quantize(self, tensor: np.ndarray, job: TensorJob) -> QuantizedTensor:
         return (self.weights if len(job.shape) >= 2 else self.vectors).quantize(tensor, job)
