@@ -471,7 +471,7 @@ nnr_encoder *nnr_encoder_new(void)
     nnr_encoder *encoder = calloc(1, sizeof *encoder);
     if (encoder) {
         nnr_model_build(&encoder->tables);
-        nnr_search_build(&encoder->search);
+        nnr_price_model_build(&encoder->search.prices);
     }
     return encoder;
 }

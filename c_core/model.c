@@ -54,7 +54,7 @@ void nnr_model_build(model_tables *tables)
                 (uint64_t)slow_half(rate, nnr_adapted(s, 7, rate + FIRST_SHIFT, 1)) << 48 |
                 (uint64_t)slow_half(rate, nnr_adapted(s, 7, rate + FIRST_SHIFT, 0)) << 16;
     for (k = 0; k < NNR_PARAMETER_SETS; k++) {
-        const parameter_set *set = &PARAMETER_SET[k];
+        const parameter_values *set = &PARAMETER_SET[k];
         context *ctx = &tables->initial[k];
         ctx->state = slow_half(set->shift1 - FIRST_SHIFT, set->s1_init) << 16 |
                      fast_half(set->shift0 - FIRST_SHIFT, set->s0_init);

@@ -3,43 +3,14 @@
 
 #include <string.h>
 
-#include "estimated_bits.h"
-
 /* A virtual context as loops keep it: in registers. */
 typedef struct {
     uint64_t f, t;
     uint32_t cost; /* BIN_BUFFER times the largest price fits */
 } payer;
 
-static virtual_context initial_state(int set)
-{
-    virtual_context v;
-    v.f = (uint16_t)(PARAMETER_SET[set].s0_init + 128);
-    v.t = (uint16_t)(PARAMETER_SET[set].s1_init + 2048);
-    return v;
-}
-
-void nnr_search_build(search *s)
-{
-    int rate, bin, k;
-    for (bin = 0; bin < 2; bin++) {
-        search_tables *tables = &s->tables[bin];
-        s->after[bin] = tables;
-        for (k = 0; k < 1024; k++)
-            tables->price[k] = (uint32_t)ESTIMATED_BITS[k][bin];
-        for (rate = 0; rate < 4; rate++)
-            for (k = 0; k < 256; k++)
-                tables->fast[rate][k] =
-                    (uint8_t)clamped(nnr_adapted(k - 128, 3, rate + FIRST_SHIFT, bin) + 128, 0, 255);
-        for (rate = 0; rate < 3; rate++)
-            for (k = 0; k < 4096; k++)
-                tables->slow[rate][k] =
-                    (uint16_t)clamped(nnr_adapted(k - 2048, 7, rate + FIRST_SHIFT, bin) + 2048, 0, 4095);
-    }
-}
-
 /* Add the price of a bin and adapt. */
-NNR_INLINE void pay(payer *p, const search_tables *after, int shift0, int shift1)
+NNR_INLINE void pay(payer *p, const price_tables *after, int shift0, int shift1)
 {
     p->cost += after->price[2 * p->f + (p->t >> 3)];
     p->f = after->fast[shift0 - FIRST_SHIFT][p->f];
@@ -67,7 +38,7 @@ NNR_INLINE void pay_three(const search *s, const uint8_t *bins, int count, int i
     payer a = load_payer(&state[i]), b = load_payer(&state[j]), c = load_payer(&state[k]);
     const uint8_t *end = bins + count;
     for (; bins < end; bins++) {
-        const search_tables *after = s->after[*bins];
+        const price_tables *after = s->prices.after[*bins];
         pay(&a, after, PARAMETER_SET[i].shift0, PARAMETER_SET[i].shift1);
         pay(&b, after, PARAMETER_SET[j].shift0, PARAMETER_SET[j].shift1);
         pay(&c, after, PARAMETER_SET[k].shift0, PARAMETER_SET[k].shift1);
@@ -78,13 +49,12 @@ NNR_INLINE void pay_three(const search *s, const uint8_t *bins, int count, int i
 }
 
 /* Price of bins for a context of parameter set 0. */
-static int64_t price_bins(const search *s, const uint8_t *bins, int64_t count, virtual_context *state)
+static int64_t price_bins(const price_model *prices, const uint8_t *bins, int64_t count, virtual_context *state)
 {
     int64_t cost = 0, i;
     for (i = 0; i < count; i++) {
-        payer p = load_payer(state);
-        pay(&p, s->after[bins[i]], PARAMETER_SET[0].shift0, PARAMETER_SET[0].shift1);
-        cost += store_payer(&p, state);
+        cost += price_of(prices, state, bins[i]);
+        adapt(prices, state, 0, bins[i]);
     }
     return cost;
 }
@@ -97,7 +67,7 @@ NNR_NOINLINE void run_candidates(search *s, int ctx)
     int64_t *cost = s->cost[ctx];
     s->length[ctx] = 0;
     if (s->candidates == 1) {
-        cost[0] += price_bins(s, bins, count, &state[0]);
+        cost[0] += price_bins(&s->prices, bins, count, &state[0]);
     } else {
         pay_three(s, bins, count, 0, 1, 2, state, cost);
         pay_three(s, bins, count, 3, 4, 5, state, cost);
@@ -146,13 +116,13 @@ void nnr_search_reset(search *s)
     run_all(s);
     for (ctx = 0; ctx < s->context_count; ctx++)
         for (k = 0; k < NNR_PARAMETER_SETS; k++)
-            s->state[ctx][k] = initial_state(k);
+            s->state[ctx][k] = virtual_context_of(k);
 }
 
 int64_t nnr_search_price(const search *s, const uint8_t *bins, int64_t count)
 {
-    virtual_context state = initial_state(0);
-    return price_bins(s, bins, count, &state);
+    virtual_context state = virtual_context_of(0);
+    return price_bins(&s->prices, bins, count, &state);
 }
 
 /* What a context parameter would save if its presence flag were free, and the set that saves it. */
@@ -180,13 +150,13 @@ static offer best_offer(const search *s, int ctx)
 static int64_t balance(const search *s, const parameter_slot *slots, int count, const offer *offers,
                        int64_t threshold)
 {
-    virtual_context flag = initial_state(0);
+    virtual_context flag = virtual_context_of(0);
     int64_t saved = 0;
     int i;
     for (i = 0; i < count; i++) {
         if (slots[i].is_coded) {
             const uint8_t taken = offers[i].gain > threshold;
-            saved += (taken ? offers[i].gain : 0) - price_bins(s, &taken, 1, &flag);
+            saved += (taken ? offers[i].gain : 0) - price_bins(&s->prices, &taken, 1, &flag);
         }
     }
     return saved;

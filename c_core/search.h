@@ -8,25 +8,10 @@
 #include <stdint.h>
 
 #include "layout.h"
-#include "model.h"
+#include "prices.h"
 #include "tokens.h"
 
-enum {
-    BIN_BUFFER = 512,
-    BIT = 32768 /* unit of cost: 2^-15 bit */
-};
-
-/* The probability model once more, for virtual contexts: what follows a bin. `f` is s0 + 128, `t` is s1 + 2048,
-   so 16*s0 + s1 = 16*f + t - 4096. */
-typedef struct {
-    uint32_t price[1024];    /* by (16*f + t) >> 3 */
-    uint8_t fast[4][256];    /* next f, by rate and f */
-    uint16_t slow[3][4096];  /* next t, by rate and t */
-} search_tables;
-
-typedef struct {
-    uint16_t f, t;
-} virtual_context;
+enum { BIN_BUFFER = 512 };
 
 typedef struct {
     int candidates; /* 9, or 1 to price set 0 only */
@@ -36,12 +21,8 @@ typedef struct {
     virtual_context state[CTX_COUNT][NNR_PARAMETER_SETS];
     int64_t cost[CTX_COUNT][NNR_PARAMETER_SETS];
     uint8_t bins[CTX_COUNT][BIN_BUFFER];
-    search_tables tables[2];
-    const search_tables *after[2]; /* tables by bin; as pointers, so that loops keep one address for all three */
+    price_model prices;
 } search;
-
-/* Fill the tables, once for a handle. */
-void nnr_search_build(search *s);
 
 void nnr_search_start(search *s, const tensor_layout *layout, int candidates);
 void nnr_search_tokens(search *s, const token *tokens, const token *end);

@@ -46,9 +46,9 @@ static const int16_t ADAPTATION_CURVE[32] = {
 typedef struct {
     int8_t shift0, shift1;
     int16_t s0_init, s1_init;
-} parameter_set;
+} parameter_values;
 
-static const parameter_set PARAMETER_SET[NNR_PARAMETER_SETS] = {
+static const parameter_values PARAMETER_SET[NNR_PARAMETER_SETS] = {
     {5, 4, 0, 0},
     {5, 4, -41, -654},
     {5, 4, 95, 1519},

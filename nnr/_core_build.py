@@ -18,6 +18,7 @@ SOURCES = [
     "decode.c",
     "dequantize.c",
     "tokenise.c",
+    "prices.c",
     "search.c",
     "encode.c",
     "quantize.c",
