@@ -362,7 +362,7 @@ class EngineDecoder:
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self._decoder = _new_decoder()
-        self._data = bytes(data)
+        self._data = memoryview(data)  # kept alive, not copied
         self._done(lib.nnr_decoder_start(self._decoder, ffi.from_buffer(self._data), len(self._data)))
 
     @staticmethod
