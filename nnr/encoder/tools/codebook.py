@@ -13,6 +13,7 @@ from .grid import fit_qp
 __all__ = ["CodebookQuantizer"]
 
 _ITERATIONS = 50
+_MAX_SPAN = 1 << 22
 
 
 @register
@@ -46,18 +47,29 @@ class CodebookQuantizer:
         """
         qp, notes = fit_qp(tensor, job)
         grid = core.quantize_nearest(tensor, step_size(qp, job.qp_density))
-        values, inverse, counts = np.unique(grid, return_inverse=True, return_counts=True)
-        if values.size == 0:
-            values, counts = np.zeros(1, np.int32), np.ones(1, np.int64)
-        if values.size <= self.size:
-            entries, assignment = values.astype(np.int64), np.arange(values.size)
+        low = int(grid.min()) if grid.size else 0
+        span = int(grid.max()) - low + 1 if grid.size else 1
+        if span > _MAX_SPAN:  # too wide for tables by value
+            values, where, counts = np.unique(grid, return_inverse=True, return_counts=True)
+            values, where = values.astype(np.int64), where.reshape(grid.shape)
         else:
-            entries, assignment = fit_entries(values.astype(np.int64), counts.astype(np.int64), self.size)
+            where = grid - np.int32(low)
+            histogram = np.bincount(where.reshape(-1), minlength=1)
+            used = np.flatnonzero(histogram) if grid.size else np.zeros(1, np.int64)
+            values, counts = used + low, histogram[used]
+        if values.size <= self.size:
+            entries, assignment = values, np.arange(values.size)
+        else:
+            entries, assignment = fit_entries(values, counts.astype(np.int64), self.size)
         weight = np.zeros(entries.size, np.int64)
         np.add.at(weight, assignment, counts)
         zero_offset = int(weight.argmax())
         indices = (assignment - zero_offset).astype(np.int32)
-        levels = indices[inverse.reshape(-1)].reshape(tensor.shape) if tensor.size else grid
+        if span <= _MAX_SPAN:
+            table = np.zeros(span, np.int32)
+            table[values - low] = indices
+            indices = table
+        levels = indices.take(where) if grid.size else grid
         book = Codebook(tuple(entries.tolist()), zero_offset)
         return QuantizedTensor(levels, qp, job.qp_density, codebook=book, tool=self.name, notes=notes)
 
