@@ -64,12 +64,12 @@ class CodebookQuantizer:
         weight = np.zeros(entries.size, np.int64)
         np.add.at(weight, assignment, counts)
         zero_offset = int(weight.argmax())
-        indices = (assignment - zero_offset).astype(np.int32)
+        indices: np.ndarray = (assignment - zero_offset).astype(np.int32)
+        table = indices
         if span <= _MAX_SPAN:
             table = np.zeros(span, np.int32)
             table[values - low] = indices
-            indices = table
-        levels = indices.take(where) if grid.size else grid
+        levels = table.take(where) if grid.size else grid
         book = Codebook(tuple(entries.tolist()), zero_offset)
         return QuantizedTensor(levels, qp, job.qp_density, codebook=book, tool=self.name, notes=notes)
 
