@@ -49,9 +49,12 @@ class CodebookQuantizer:
         grid = core.quantize_nearest(tensor, step_size(qp, job.qp_density))
         low = int(grid.min()) if grid.size else 0
         span = int(grid.max()) - low + 1 if grid.size else 1
+        values: np.ndarray
+        where: np.ndarray
+        counts: np.ndarray
         if span > _MAX_SPAN:  # too wide for tables by value
-            values, where, counts = np.unique(grid, return_inverse=True, return_counts=True)
-            values, where = values.astype(np.int64), where.reshape(grid.shape)
+            distinct, inverse, counts = np.unique(grid, return_inverse=True, return_counts=True)
+            values, where = distinct.astype(np.int64), inverse.reshape(grid.shape)
         else:
             where = grid - np.int32(low)
             histogram = np.bincount(where.reshape(-1), minlength=1)
