@@ -13,6 +13,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from nnr.syntax.constants import NnrUnitType
+from nnr.syntax.data_unit import coded_elements
 from nnr.syntax.serdes import Syntax, Table, Values, float_from_bits
 from nnr.syntax.stream import StreamContext, nnr_unit_header, nnr_unit_payload, write_unit
 
@@ -78,12 +79,10 @@ class Sampler(Syntax):
         if options.get("allowed") is not None:
             assume(options["allowed"])
             return self.draw(st.sampled_from(options["allowed"]))
-        low, high = {
-            "u": (0, (1 << n) - 1),
-            "i": (-(1 << (n - 1)), (1 << (n - 1)) - 1),
-            "ue": (0, _MAX_CODE),
-            "ie": (-(_MAX_CODE >> 1), (_MAX_CODE + 1) >> 1),
-        }[kind]
+        if kind in ("u", "i"):
+            low, high = (0, (1 << n) - 1) if kind == "u" else (-(1 << (n - 1)), (1 << (n - 1)) - 1)
+        else:
+            low, high = (0, _MAX_CODE) if kind == "ue" else (-(_MAX_CODE >> 1), (_MAX_CODE + 1) >> 1)
         small = _SMALL.get(name) or (_SMALL_COUNT if options.get("counts") else None)
         for bound in (small, (options.get("min"), options.get("max"))):
             if bound is not None:
@@ -92,6 +91,8 @@ class Sampler(Syntax):
         values = st.integers(low, high)
         if options.get("enum") is not None:
             values = st.sampled_from([int(member) for member in options["enum"] if low <= member <= high])
+        if options.get("open_enum") is not None:
+            values = st.one_of(st.sampled_from([int(member) for member in options["open_enum"]]), values)
         return self.draw(values)
 
     def byte_alignment(self) -> None:
@@ -187,12 +188,7 @@ def units(
 def _payload(draw: Draw, header: Values) -> bytes:
     if header.nnr_compressed_data_unit_payload_type != 2:
         return draw(st.binary(max_size=30))
-    elements = 1
-    for dimension in header.tensor_dimensions:
-        elements *= dimension
-    if header.decomposition_role:
-        elements = header.g_number_of_rows * header.decomposition_rank
-    return bytes(4 * elements)
+    return bytes(4 * coded_elements(header))
 
 
 @st.composite

@@ -52,6 +52,13 @@ class BitReader:
         self.end = 8 * end
         self._leave_window()
 
+    def bound(self, end: int) -> None:
+        """Let the data end at byte `end` already."""
+        self.end = 8 * end
+        if self._word_end > self.end:
+            self._word >>= self._word_end - self.end
+            self._word_end = self.end
+
     def _leave_window(self) -> None:
         """Make the window empty; it must never end before the position."""
         self._word = 0
@@ -91,9 +98,7 @@ class BitReader:
             left = self._word_end - pos
             zeros = left - (self._word & ((1 << left) - 1)).bit_length()
             if zeros >= left and left <= 33:
-                raise TruncatedError(
-                    f"an Exp-Golomb code of {zeros} zeros is cut by the end of the unit", bit_offset=pos
-                )
+                raise TruncatedError("an Exp-Golomb code is cut by the end of the unit", bit_offset=pos)
         if zeros > 32:
             raise ConformanceError("an Exp-Golomb code exceeds 32 bits", bit_offset=pos)
         self.pos = pos + zeros

@@ -86,10 +86,11 @@ class _Reading:
         self.table = table
         self.globals: dict[str, Any] = table.__globals__
         self.aliases: dict[str, str] = {}
+        self.source = ""
 
     def rows(self) -> TableRows:
-        source = textwrap.dedent(inspect.getsource(self.table))
-        function = ast.parse(source).body[0]
+        self.source = textwrap.dedent(inspect.getsource(self.table))
+        function = ast.parse(self.source).body[0]
         assert isinstance(function, ast.FunctionDef)
         summary = (ast.get_docstring(function) or "").splitlines()[0]
         return TableRows(
@@ -102,7 +103,7 @@ class _Reading:
 
     def text(self, node: ast.AST) -> str:
         """An expression as the page would have it: elements by their bare names."""
-        text = ast.unparse(node)
+        text = " ".join((ast.get_source_segment(self.source, node) or "").split())
         for pattern, meaning in _WORDS:
             text = re.sub(pattern, meaning, text)
         text = re.sub(r"\b(?:v|ctx|header|tensor|s|math)\.", "", text)

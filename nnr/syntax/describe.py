@@ -67,9 +67,11 @@ class _Description(Listener):
 
     def __init__(self) -> None:
         self.stack: list[list[dict[str, Any]]] = [[]]
+        self.end_bit = 0
 
     def unit(self, unit: NnrUnit) -> None:
         self.stack = [[]]
+        self.end_bit = 8 * unit.byte_offset
 
     def element(self, element: Element) -> None:
         entry: dict[str, Any] = {
@@ -85,6 +87,7 @@ class _Description(Listener):
         entry["clause"] = element.clause
         entry["status"] = element.status
         self.stack[-1].append(entry)
+        self.end_bit = element.bit_offset + element.width
 
     def begin(self, name: str, function: Table, status: str) -> None:
         inner: list[dict[str, Any]] = []
@@ -111,12 +114,13 @@ class _Description(Listener):
     def computed(self, name: str, value: Any) -> None:
         self.stack[-1].append({"name": name, "value": value, "computed": True})
 
-    def mark(self) -> tuple[int, int]:
-        return len(self.stack), len(self.stack[-1])
+    def mark(self) -> tuple[int, int, int]:
+        return len(self.stack), len(self.stack[-1]), self.end_bit
 
-    def rewind(self, mark: tuple[int, int]) -> None:
-        del self.stack[mark[0] :]
-        del self.stack[-1][mark[1] :]
+    def rewind(self, mark: tuple[int, int, int]) -> None:
+        depth, length, self.end_bit = mark
+        del self.stack[depth:]
+        del self.stack[-1][length:]
 
 
 def describe(
@@ -141,7 +145,7 @@ def describe(
     units = []
     for unit in walk_units(reader, StreamContext(out_of_band, limits), _collector(problems)):
         elements = listener.stack[0]
-        elements.extend(_opaque(unit))
+        elements.extend(_opaque(unit, listener.end_bit, view))
         units.append(
             {
                 "index": unit.index,
@@ -168,8 +172,14 @@ def _collector(problems: list[BitstreamError]) -> Any:
     return collect
 
 
-def _opaque(unit: NnrUnit) -> Iterator[dict[str, Any]]:
-    """What no syntax table takes apart: coded payloads, unknown units, ignored bytes."""
+def _opaque(unit: NnrUnit, end_bit: int, view: memoryview) -> Iterator[dict[str, Any]]:
+    """What no table takes apart: coded payloads, unknown units, ignored bytes, the rest of broken units."""
+    if unit.unit_type < 0:
+        end = unit.byte_offset + unit.size if unit.size else len(view)
+        entry = _bytes_entry("unparsed", end_bit >> 3, view[end_bit >> 3 : end], "syntax 2.2")
+        entry["bit_offset"], entry["width"] = end_bit, 8 * end - end_bit
+        yield entry
+        return
     if unit.payload is None and unit.payload_offset and not unit.contains:
         yield _bytes_entry("nnr_unit_payload", unit.payload_offset, unit.payload_bytes, "syntax 9.6")
     if unit.trailing:

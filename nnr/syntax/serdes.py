@@ -611,6 +611,10 @@ class Writer(Syntax):
 
     Missing, left-over and unfit values are `SyntaxValueError`s that name the element by its path. With
     ``strict=False`` only what cannot be expressed at all is refused, so that broken streams can be made.
+
+    Attributes:
+        coded: number of elements written.
+        stop_after: raise `StopWriting` at the element after this number of them.
     """
 
     def __init__(
@@ -624,7 +628,7 @@ class Writer(Syntax):
         self._path: list[str] = []
         self._seen: set[str] = set()
         self._alignments = 0
-        self._coded = 0
+        self.coded = 0
         self.stop_after: int | None = None
 
     def refuse(self, name: str, reason: str, index: tuple[int, ...] = ()) -> NoReturn:
@@ -633,9 +637,9 @@ class Writer(Syntax):
         raise SyntaxValueError(f"{'.'.join([*self._path, label])}: {reason}")
 
     def _count_element(self) -> None:
-        if self._coded == self.stop_after:
+        if self.coded == self.stop_after:
             raise StopWriting
-        self._coded += 1
+        self.coded += 1
 
     def _take(self, name: str, index: tuple[int, ...], options: Mapping[str, Any]) -> Any:
         value: Any = self.given.get(name)
@@ -829,7 +833,7 @@ class Writer(Syntax):
             raise SyntaxValueError(f"{place}{': ' if place else ''}{found}; allowed: {allowed}")
 
     def unknown(self, name: str, remedy: str) -> NoReturn:
-        if self._coded == self.stop_after:
+        if self.coded == self.stop_after:
             raise StopWriting
         self.refuse(name, f"is not in the stream; {remedy}")
 

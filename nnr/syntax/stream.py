@@ -207,7 +207,7 @@ class NnrUnit:
         index: position in the stream; units inside aggregate units count too.
         byte_offset, size: place of the whole unit, in bytes.
         header: values of nnr_unit_header(), with the header of the type in ``header.unit_header``.
-        unit_type: ``header.nnr_unit_type``.
+        unit_type: ``header.nnr_unit_type``; -1 for a unit that could not be read to its end.
         payload: values of the payload; None for data units, aggregate units and unknown types.
         payload_bytes: bytes after the header: the coded payload of a data unit, the contained units of an
             aggregate unit, everything of an unknown one. A slice of the input, not a copy.
@@ -461,6 +461,7 @@ def walk_units(
             if error.bit_offset is None and error.byte_offset is not None:
                 error.bit_offset = 8 * error.byte_offset
             unit.header = unit.outer.get("nnr_unit_header", _NOTHING)
+            unit.unit_type = -1
             if on_error is None or not on_error(unit, error):
                 raise
         yield unit
@@ -499,7 +500,7 @@ def read_unit(reader: Reader, unit: NnrUnit, end: int, ctx: StreamContext) -> No
         )
     unit.size = size
     end = at + size
-    reader.end = 8 * end
+    reader.bound(end)
     reader.values = unit.outer
     _read_header(reader, unit, ctx)
     header = unit.header

@@ -307,10 +307,10 @@ def _write_unparsed(node: Mapping[str, Any], ctx: StreamContext) -> bytes:
         writer.table("nnr_unit_payload", nnr_unit_payload, ctx, header)
     except StopWriting:
         pass
-    else:
+    if writer.coded != unparsed["after"]:
         name = unit_name(writer.values.nnr_unit_header)
         raise SyntaxValueError(
-            f"unparsed: the syntax of {name} ends after fewer elements than {unparsed['after']}"
+            f"unparsed: the syntax of {name} has {writer.coded} elements, not {unparsed['after']}"
         )
     writer.out.write_bits(unparsed["bits"])
     writer.out.write_bytes(unparsed["data"])

@@ -114,6 +114,17 @@ def test_reading_goes_on_after_a_string_that_left_the_window() -> None:
     assert reader.read(15) == 0x255A
 
 
+def test_a_bound_set_while_reading_holds_for_what_is_in_the_window_already() -> None:
+    reader = BitReader(b"\x12\x34\x56\x78")
+    assert reader.read(8) == 0x12
+    reader.bound(2)
+    with pytest.raises(TruncatedError, match="16 bits are needed, 8 are left"):
+        reader.read(16)
+    with pytest.raises(TruncatedError):
+        BitReader.read_exp_golomb(reader, 15)
+    assert reader.read(8) == 0x34
+
+
 def test_the_writer_refuses_what_does_not_fill_bytes() -> None:
     writer = BitWriter()
     writer.write(3, 5)
