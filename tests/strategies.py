@@ -1,7 +1,8 @@
 """Values for syntax structures, drawn by hypothesis through the syntax tables themselves.
 
-`Sampler` is one more reading of the tables: where `Reader` takes bits, it draws a value within the range that the
-element declares. So every structure that the tables can describe is sampled, and none has to be described again.
+`Sampler` is one more reading of the tables: where `Reader` takes bits, it draws a value within the range that
+the element declares. So every structure that the tables can describe is sampled, and none has to be described
+again.
 """
 
 from __future__ import annotations
@@ -204,7 +205,9 @@ def parameter_sets(draw: Draw, ctx: StreamContext) -> Values:
 def streams(draw: Draw, max_units: int = 4) -> bytes:
     """A whole stream: start unit, model parameter set, then some units of all types."""
     ctx = StreamContext(out_of_band)
-    parts = [write_unit(NnrUnitType.NNR_STR, {"general_profile_idc": draw(st.sampled_from([0, 1]))}, None, ctx)]
+    parts = [
+        write_unit(NnrUnitType.NNR_STR, {"general_profile_idc": draw(st.sampled_from([0, 1]))}, None, ctx)
+    ]
     parts.append(write_unit(NnrUnitType.NNR_MPS, {}, draw(parameter_sets(ctx)), ctx))
     kinds = [NnrUnitType.NNR_LPS, NnrUnitType.NNR_TPL, NnrUnitType.NNR_QNT, NnrUnitType.NNR_NDU]
     for _ in range(draw(st.integers(0, max_units))):

@@ -42,6 +42,9 @@ class BitReader:
 
     __slots__ = ("_word", "_word_end", "data", "end", "pos")
 
+    _word: int
+    _word_end: int
+
     def __init__(self, data: Buffer, start: int = 0, end: int | None = None) -> None:
         self.data = byte_view(data)
         self.seek(start, len(self.data) if end is None else end)

@@ -309,7 +309,7 @@ def test_row_skip_is_seen_in_the_head_of_a_payload() -> None:
 
 
 def _row_skip(payload: bytes) -> int:
-    """(decoding 2.1, 2.3) The ninth bin, behind 8 of qp_value: bypass decoding is a division by the range of 510."""
+    """(decoding 2.1, 2.3) The ninth bin, behind 8 of qp_value: bypass bins are a division by 510."""
     value = int.from_bytes(payload, "big") >> (32 - 18)  # 9 bits to begin with and one for each bin
     return value // 510 & 1
 

@@ -304,7 +304,7 @@ def test_limits_on_elements_and_dimensions_hold_before_anything_is_allocated() -
 
 
 def test_scan_orders_above_4_are_reserved() -> None:
-    with pytest.raises(ConformanceError, match="scan_order is 5; allowed: 0..4") as caught:
+    with pytest.raises(ConformanceError, match=r"scan_order is 5; allowed: 0\.\.4") as caught:
         header_of(network(padded(FLOAT, NO_NODE, "0 0", IN_BAND, dims(8, 9), "00000011", "10 0101")))
     assert caught.value.path == "nnr_unit_header.unit_header.scan_order"
 
@@ -413,7 +413,7 @@ def test_formats_of_edition_2_are_refused_in_profile_0() -> None:
     tail = "0000101" + IN_BAND + dims(5) + "00000011"
     v = header_of(network(padded(formatted, NO_NODE, "0 0", tail)))
     assert v.nnr_decompressed_data_format == 5
-    with pytest.raises(ConformanceError, match="nnr_decompressed_data_format is 5; allowed: 0..1"):
+    with pytest.raises(ConformanceError, match=r"nnr_decompressed_data_format is 5; allowed: 0\.\.1"):
         header_of(network(padded(formatted, "0 0", tail), start=START_0, mps=MPS_0))
     with pytest.raises(ConformanceError, match="nnr_decompressed_data_format is 10"):
         header_of(network(padded(formatted, NO_NODE, "0 0", "0001010" + IN_BAND)))
@@ -430,7 +430,7 @@ def test_separate_g_and_h_units_have_roles_and_their_own_entry_points() -> None:
     assert write(parse(data)) == data
 
 
-# ---------------------------------------------------------------------------------------- out of band
+# ------------------------------------------------------------------------------------------------ out of band
 
 
 NOT_IN_BAND = "00001 0 0 0 01110111 00000000"
@@ -504,7 +504,7 @@ def test_a_unit_can_be_written_without_its_parameters() -> None:
         write_unit(5, {**header, "tensor_dimensions": [5]}, b"", context)
 
 
-# ----------------------------------------------------------------------------------------- raw floats
+# ------------------------------------------------------------------------------------------------- raw floats
 
 
 def test_a_raw_payload_has_four_bytes_for_each_element() -> None:

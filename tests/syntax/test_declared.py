@@ -20,7 +20,7 @@ Rows = dict[str, list[tuple[str, str, str]]]
 
 
 def transcribed() -> tuple[Rows, dict[str, str]]:
-    """Table -> (element, descriptor, status) from tables.csv, written from the page and not from the functions."""
+    """Table -> (element, descriptor, status) from tables.csv, which was written from the page."""
     rows: Rows = defaultdict(list)
     clauses = {}
     with Path(__file__).with_name("tables.csv").open(encoding="utf-8", newline="") as file:
@@ -70,7 +70,7 @@ def test_elements_of_a_table_stand_in_the_order_of_the_page_with_descriptor_and_
     expected = list(transcribed()[0][table])
     found = declared()[0][table]
     if table == "nnr_compressed_data_unit_header":
-        # compressed_parameter_types is declared once for blocks, where its values are restricted, and once for others.
+        # compressed_parameter_types is declared for blocks, where its values are restricted, and for others.
         twice = [row for row in found if row[0] == "compressed_parameter_types"]
         assert len(twice) == 2
         found.remove(twice[0])

@@ -116,12 +116,12 @@ def outcome(read: Callable[[], Any]) -> Any:
 
 def units_of(data: bytes, fast: bool) -> list[Any]:
     """Units with their values, with or without compiled tables from the first unit on."""
-    found = []
     reader = Reader(data)
     reader.tables = dict(FAST_TABLES) if fast else {}  # type: ignore[arg-type]
-    for one in walk_units(reader, StreamContext(out_of_band)):
-        found.append((plain(one.header), plain(one.payload), bytes(one.payload_bytes), one.byte_offset))
-    return found
+    return [
+        (plain(one.header), plain(one.payload), bytes(one.payload_bytes), one.byte_offset)
+        for one in walk_units(reader, StreamContext(out_of_band))
+    ]
 
 
 @st.composite

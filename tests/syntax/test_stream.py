@@ -1,4 +1,4 @@
-"""Units in order, their place, aggregates, private units, and what is not a stream at all (syntax 2 and 10)."""
+"""Units in order, their place, aggregates, private units, and what is no stream at all (syntax 2 and 10)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_units_are_read_one_at_a_time() -> None:
         next(reading)
 
 
-# ----------------------------------------------------------------------------------------------------- not a stream
+# ----------------------------------------------------------------------------------------------- not a stream
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_units_are_read_one_at_a_time() -> None:
     ],
 )
 def test_a_foreign_file_is_named_in_one_line(data: bytes, what: str) -> None:
-    with pytest.raises(ConformanceError, match="^byte 0: not an NNR bitstream: it begins with") as caught:
+    with pytest.raises(ConformanceError, match=r"^byte 0: not an NNR bitstream: it begins with") as caught:
         list(read_units(data))
     assert what in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -149,7 +149,7 @@ def test_the_long_size_field_is_used_where_it_must_and_may_be_used_elsewhere() -
     assert [one.size for one in read_units(START_1 + short + longer + forced)] == [4, 32767, 32770, 6]
 
 
-# -------------------------------------------------------------------------------------------------------- unit order
+# ------------------------------------------------------------------------------------------------- unit order
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_writing_keeps_the_order_too() -> None:
         )
 
 
-# ------------------------------------------------------------------------------------------- other units and payloads
+# ----------------------------------------------------------------------------------- other units and payloads
 
 
 @pytest.mark.parametrize("unit_type", [7, 31, 32, 63])
@@ -246,7 +246,7 @@ def test_split_units_goes_by_sizes_alone() -> None:
         split_units(START_1 + b"\0")
 
 
-# --------------------------------------------------------------------------------------------------- aggregate units
+# -------------------------------------------------------------------------------------------- aggregate units
 
 
 def aggregate(*units: bytes, entry_points: str = "", kind: int = 0, count: int | None = None) -> bytes:
