@@ -31,6 +31,8 @@ def realised() -> dict[str, list[str]]:
     """Section -> dotted names of functions, decoder and syntax tables together."""
     found = {section: list(names) for section, names in registry().items()}
     for name, function in TABLES.items():
+        if not function.__module__.startswith("nnr."):
+            continue
         found.setdefault(function.clause, []).append(f"{function.__module__}.{name}")  # type: ignore[attr-defined]
     return found
 
