@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "cabac_encoder.h"
+#include "dequantize.h"
 #include "dq.h"
 #include "layout.h"
 #include "nnr_core.h"
+#include "rate_trellis.h"
 #include "search.h"
 #include "tokens.h"
 
@@ -19,6 +21,11 @@ typedef struct {
     int64_t low;      /* the lowest ENTRY_BITS bits of the encoder's low */
     int64_t *entry;   /* receives position, offset, state */
 } entry_mark;
+
+enum {
+    SAMPLED_POSITIONS = 1 << 14, /* that choose the first parameters of a trellis with rate */
+    SAMPLE_PIECES = 16
+};
 
 enum { ENTRY_BITS = 17 }; /* nine that differ and a byte to spare; known exactly, since 25 bits are kept */
 
@@ -38,6 +45,7 @@ struct nnr_encoder {
     int64_t zero_rows_capacity;
     uint8_t *bytes; /* payloads of the batch, each with lead bytes before it */
     int64_t bytes_used, bytes_capacity;
+    rate_trellis *trellis; /* made when it is needed */
     entry_mark *marks;
     int64_t mark_count, mark_capacity;
     /* large members last */
@@ -466,6 +474,73 @@ int nnr_encode_units(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, 
     return NNR_OK;
 }
 
+/* ---- quantization that minds the rate -------------------------------------------------------------------------- */
+
+/* Parameters for contexts to start with: what suits the levels that mind the error alone. Of large tensors a
+   few pieces are looked at, each as a tensor of one row. Those of `layout` are overwritten. */
+static int sample_parameters(nnr_encoder *encoder, const tensor_layout *layout, const float *weights, float step)
+{
+    const int64_t total = layout->rows * layout->cols;
+    const int64_t count = total <= SAMPLED_POSITIONS ? 1 : SAMPLE_PIECES;
+    const int64_t length = total <= SAMPLED_POSITIONS ? total : SAMPLED_POSITIONS / SAMPLE_PIECES;
+    int64_t number;
+
+    encoder->status = NNR_OK;
+    encoder->tokeniser.next = encoder->tokens;
+    encoder->waiting = 0;
+    encoder->consumer = PRICE;
+    memset(encoder->trial_parameter, 0, sizeof encoder->trial_parameter);
+    nnr_search_start(&encoder->search, layout, NNR_PARAMETER_SETS);
+    for (number = 0; number < count; number++) {
+        const int64_t first = total / count * number;
+        tensor_layout piece = *layout;
+        int status;
+        piece.rows = 1;
+        piece.cols = length;
+        piece.side = 0;
+        piece.levels += first;
+        piece.base = layout->base ? layout->base + first : NULL;
+        piece.history = layout->history ? layout->history + first : NULL;
+        status = nnr_quantize_trellis(weights + first, piece.levels, 1, length, 0, step);
+        if (status != NNR_OK)
+            return status;
+        put_samples(encoder, &piece, 0, NULL);
+    }
+    nnr_search_choose(&encoder->search, layout, 1, encoder->trial_parameter);
+    return encoder->status;
+}
+
+int nnr_quantize_trellis_rate(nnr_encoder *encoder, const nnr_unit *unit, const nnr_tensor *tensor,
+                              const float *weights, const float *importance, double lambda_scale)
+{
+    const double bit_price = lambda_scale * 0.32346868426128113; /* 4 * ln 2 / 6 * 0.7 */
+    tensor_layout layout;
+    float step;
+    int status;
+
+    if (!encoder || !unit || !tensor || !nnr_unit_is_sound(unit, INT64_MAX) || !unit->dq_flag ||
+        !nnr_tensor_is_sound(unit, tensor) || !tensor->has_qp || !(lambda_scale >= 0.0 && lambda_scale <= 1e6))
+        return NNR_ERR_ARGUMENT;
+    nnr_layout_of(&layout, unit, tensor);
+    if (layout.bounded)
+        return NNR_ERR_ARGUMENT;
+    if (layout.rows == 0 || layout.cols == 0)
+        return NNR_OK;
+    step = nnr_step_size(tensor->qp, tensor->qp_density);
+    if (lambda_scale == 0.0 && !importance)
+        return nnr_quantize_trellis(weights, layout.levels, layout.rows, layout.cols, tensor->scan_order, step);
+    if (!encoder->trellis)
+        encoder->trellis = nnr_rate_trellis_new();
+    if (!encoder->trellis)
+        return NNR_ERR_MEMORY;
+    set_tools(&layout, tensor, NULL, layout.parent && nnr_has_tool_flags(&layout) && tensor->hist_flag == 1);
+    status = sample_parameters(encoder, &layout, weights, step);
+    if (status != NNR_OK)
+        return status;
+    return nnr_rate_trellis_run(encoder->trellis, &encoder->search.prices, &layout, encoder->trial_parameter,
+                                weights, importance, (double)step, bit_price);
+}
+
 nnr_encoder *nnr_encoder_new(void)
 {
     nnr_encoder *encoder = calloc(1, sizeof *encoder);
@@ -482,6 +557,7 @@ void nnr_encoder_free(nnr_encoder *encoder)
         free(encoder->zero_rows);
         free(encoder->bytes);
         free(encoder->marks);
+        nnr_rate_trellis_free(encoder->trellis);
         free(encoder);
     }
 }

@@ -33,10 +33,9 @@ int nnr_tensor_is_sound(const nnr_unit *unit, const nnr_tensor *tensor)
 
 void nnr_layout_of(tensor_layout *layout, const nnr_unit *unit, const nnr_tensor *tensor)
 {
-    const int blocks = tensor->scan_order > 0 && tensor->rows > 1 && tensor->cols > 1;
     layout->rows = tensor->rows;
     layout->cols = tensor->cols;
-    layout->side = blocks ? (int64_t)4 << tensor->scan_order : 0;
+    layout->side = block_side(tensor->scan_order, tensor->rows, tensor->cols);
     layout->profile = (int)unit->profile;
     layout->unary_length = (int)tensor->cabac_unary_length;
     layout->escape_count = (int)unit->escape_context_count;

@@ -67,6 +67,12 @@ NNR_INLINE int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* (decoding 9.1) Side of the square blocks, 0 for row-major order. */
+NNR_INLINE int64_t block_side(int64_t scan_order, int64_t rows, int64_t cols)
+{
+    return scan_order > 0 && rows > 1 && cols > 1 ? (int64_t)4 << scan_order : 0;
+}
+
 /* Rows of blocks of a tensor that is scanned in blocks. */
 NNR_INLINE int64_t block_rows(const tensor_layout *layout)
 {

@@ -115,6 +115,13 @@ int nnr_quantize_nearest(const float *weights, int32_t *levels, int64_t count, f
 int nnr_quantize_trellis(const float *weights, int32_t *levels, int64_t rows, int64_t cols,
                          int64_t scan_order, float step);
 
+/* (encoding 5.4) The same with a price on the rate: levels that minimise the sum of importance * (w/step - q)^2 +
+   lambda_scale * 0.3235 * bits, as near as adaptive contexts allow. The tensor is described as for encoding, in a
+   unit with dq_flag 1: step from `qp`, shape, scan, unary length, temporal base, history (used if hist_flag is
+   1); `levels` is written. `importance` may be NULL. */
+int nnr_quantize_trellis_rate(nnr_encoder *encoder, const nnr_unit *unit, const nnr_tensor *tensor,
+                              const float *weights, const float *importance, double lambda_scale);
+
 enum { NNR_CONTEXT_COUNT = 1111 }; /* contexts of a handle, numbered as in contexts.h */
 
 /* The same engine step by step, for tests and traces. `data` must live as long as it is read. The step

@@ -29,14 +29,20 @@ typedef struct {
     uint16_t f, t;
 } virtual_context;
 
+/* One that knows its rates. */
+typedef struct {
+    virtual_context now;
+    uint16_t fast_rate, slow_rate;
+} rated_context;
+
 /* Fill the tables, once for a handle; the model must not move afterwards. */
 void nnr_price_model_build(price_model *model);
 
-NNR_INLINE virtual_context virtual_context_of(int parameter_set)
+NNR_INLINE virtual_context virtual_context_of(int set)
 {
     virtual_context v;
-    v.f = (uint16_t)(PARAMETER_SET[parameter_set].s0_init + 128);
-    v.t = (uint16_t)(PARAMETER_SET[parameter_set].s1_init + 2048);
+    v.f = (uint16_t)(PARAMETER_SET[set].s0_init + 128);
+    v.t = (uint16_t)(PARAMETER_SET[set].s1_init + 2048);
     return v;
 }
 
@@ -45,12 +51,21 @@ NNR_INLINE uint32_t price_of(const price_model *model, const virtual_context *v,
     return model->after[bin]->price[2 * v->f + (v->t >> 3)];
 }
 
+NNR_INLINE rated_context rated_context_of(int set)
+{
+    rated_context c;
+    c.now = virtual_context_of(set);
+    c.fast_rate = (uint16_t)(PARAMETER_SET[set].shift0 - FIRST_SHIFT);
+    c.slow_rate = (uint16_t)(PARAMETER_SET[set].shift1 - FIRST_SHIFT);
+    return c;
+}
+
 /* (decoding 3.3) */
-NNR_INLINE void adapt(const price_model *model, virtual_context *v, int parameter_set, unsigned bin)
+NNR_INLINE void adapt(const price_model *model, rated_context *c, unsigned bin)
 {
     const price_tables *after = model->after[bin];
-    v->f = after->fast[PARAMETER_SET[parameter_set].shift0 - FIRST_SHIFT][v->f];
-    v->t = after->slow[PARAMETER_SET[parameter_set].shift1 - FIRST_SHIFT][v->t];
+    c->now.f = after->fast[c->fast_rate][c->now.f];
+    c->now.t = after->slow[c->slow_rate][c->now.t];
 }
 
 #endif

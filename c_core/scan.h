@@ -15,12 +15,12 @@ typedef struct {
     int64_t count;
 } scan_pieces;
 
-NNR_INLINE scan_pieces scan_pieces_of(int64_t rows, int64_t cols, int64_t scan_order)
+NNR_INLINE scan_pieces scan_pieces_of(int64_t rows, int64_t cols, int64_t side)
 {
     scan_pieces s;
     s.rows = rows;
     s.cols = cols;
-    s.side = scan_order > 0 && rows > 1 && cols > 1 ? (int64_t)4 << scan_order : 0;
+    s.side = side;
     if (s.side > 0) {
         s.across = (cols + s.side - 1) / s.side;
         s.count = s.across * ((rows + s.side - 1) / s.side);

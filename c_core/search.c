@@ -48,13 +48,13 @@ NNR_INLINE void pay_three(const search *s, const uint8_t *bins, int count, int i
     cost[k] += store_payer(&c, &state[k]);
 }
 
-/* Price of bins for a context of parameter set 0. */
-static int64_t price_bins(const price_model *prices, const uint8_t *bins, int64_t count, virtual_context *state)
+/* Price of bins for one context. */
+static int64_t price_bins(const price_model *prices, const uint8_t *bins, int64_t count, rated_context *c)
 {
     int64_t cost = 0, i;
     for (i = 0; i < count; i++) {
-        cost += price_of(prices, state, bins[i]);
-        adapt(prices, state, 0, bins[i]);
+        cost += price_of(prices, &c->now, bins[i]);
+        adapt(prices, c, bins[i]);
     }
     return cost;
 }
@@ -67,7 +67,10 @@ NNR_NOINLINE void run_candidates(search *s, int ctx)
     int64_t *cost = s->cost[ctx];
     s->length[ctx] = 0;
     if (s->candidates == 1) {
-        cost[0] += price_bins(&s->prices, bins, count, &state[0]);
+        rated_context set0 = rated_context_of(0);
+        set0.now = state[0];
+        cost[0] += price_bins(&s->prices, bins, count, &set0);
+        state[0] = set0.now;
     } else {
         pay_three(s, bins, count, 0, 1, 2, state, cost);
         pay_three(s, bins, count, 3, 4, 5, state, cost);
@@ -121,8 +124,8 @@ void nnr_search_reset(search *s)
 
 int64_t nnr_search_price(const search *s, const uint8_t *bins, int64_t count)
 {
-    virtual_context state = virtual_context_of(0);
-    return price_bins(&s->prices, bins, count, &state);
+    rated_context set0 = rated_context_of(0);
+    return price_bins(&s->prices, bins, count, &set0);
 }
 
 /* What a context parameter would save if its presence flag were free, and the set that saves it. */
@@ -150,7 +153,7 @@ static offer best_offer(const search *s, int ctx)
 static int64_t balance(const search *s, const parameter_slot *slots, int count, const offer *offers,
                        int64_t threshold)
 {
-    virtual_context flag = virtual_context_of(0);
+    rated_context flag = rated_context_of(0);
     int64_t saved = 0;
     int i;
     for (i = 0; i < count; i++) {

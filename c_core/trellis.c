@@ -1,16 +1,8 @@
 /* trellis.c - (encoding 5.4) dependent quantization by the Viterbi algorithm, distortion alone.
 
-   Costs are in units of the squared step. With x = |w|/step the candidates are the multiples n = m .. m+3,
-   m = max(1, floor(x) - 1), one of each residue class modulo 4, and zero. Even states use class 0 (or zero) for
-   parity 0 and class 2 for parity 1, odd states class 3 (or zero) and class 1. So what a transition adds
-   depends only on the parities of state and index: four numbers a weight, made for a piece of the scan at once.
-
-   Each state has one predecessor for either parity:
-       state        0 1 2 3 4 5 6 7
-       parity 0     0 2 4 6 7 5 3 1
-       parity 1     4 6 0 2 3 1 7 5
-   States 0..3 come from even states, 4..7 from odd ones. One byte a weight keeps the eight decisions; the way
-   back reads states from them, and then indices and levels follow for a whole piece at once.
+   Costs are in units of the squared step. What a transition adds depends only on the parities of state and index
+   (trellis.h): four numbers a weight, made for a piece of the scan at once. One byte a weight keeps the eight
+   decisions; the way back reads states from them, and then indices and levels follow for a whole piece at once.
 
    No step depends on how a machine orders its sums: results are the same everywhere. */
 #include <math.h> /* fabsf only: exact, and one instruction */
@@ -19,6 +11,7 @@
 #include "nnr_core.h"
 #include "pair.h"
 #include "scan.h"
+#include "trellis.h"
 
 /* What a piece of weights adds to paths, by the parity of the state before and of the index. */
 typedef struct {
@@ -33,11 +26,6 @@ typedef struct {
     int32_t level[PIECE_POSITIONS];
 } piece;
 
-/* Predecessor of state s by parity p: nibble 8*p + s. */
-#define PREDECESSOR_WORD UINT64_C(0x5713206413576420)
-
-enum { LEVEL_LIMIT = INT32_MAX - 4 };
-
 /* x of weights in a row. Returns 0 if a level would not fit 32 bits, or if one is not a number. */
 NNR_NOINLINE int load_row(const float *weights, int64_t count, double step, double *size)
 {
@@ -50,31 +38,13 @@ NNR_NOINLINE int load_row(const float *weights, int64_t count, double step, doub
     return fit == count;
 }
 
-static int load_sizes(const float *weights, const run *r, double step, double *size)
+int nnr_trellis_sizes(const float *weights, const run *r, double step, double *size)
 {
     int64_t row;
     int fit = 1;
     for (row = 0; row < r->height; row++)
         fit &= load_row(weights + r->first + row * r->stride, r->width, step, size + row * r->width);
     return fit;
-}
-
-NNR_INLINE int32_t lowest_candidate(double x)
-{
-    const int32_t below = (int32_t)x - 1;
-    return below > 1 ? below : 1;
-}
-
-/* The candidate of a residue class. */
-NNR_INLINE int32_t candidate(int32_t lowest, int32_t class_)
-{
-    return lowest + ((class_ - lowest) & 3);
-}
-
-NNR_INLINE double squared_error(double x, int32_t n)
-{
-    const double error = x - (double)n;
-    return error * error;
 }
 
 NNR_NOINLINE void measure(const double *size, int64_t count, distances *d)
@@ -150,7 +120,7 @@ NNR_NOINLINE unsigned trace_back(unsigned state, const uint8_t *decisions, int64
     for (i = count - 1; i >= 0; i--) {
         const unsigned parity = (unsigned)decisions[i] >> state & 1;
         steps[i] = (uint8_t)((state >> 2) << 1 | parity);
-        state = (unsigned)(PREDECESSOR_WORD >> (32 * parity + 4 * state)) & 7;
+        state = predecessor(state, parity);
     }
     return state;
 }
@@ -161,13 +131,13 @@ NNR_NOINLINE void find_levels(const double *size, const uint8_t *steps, int64_t 
     for (i = 0; i < count; i++) {
         const double x = size[i];
         const int32_t parity = steps[i] & 1, odd = steps[i] >> 1;
-        const int32_t n = candidate(lowest_candidate(x), (3 * odd) ^ (2 * parity));
+        const int32_t n = candidate(lowest_candidate(x), residue_class(parity, odd));
         const int32_t is_zero = (parity ^ 1) & (x * x < squared_error(x, n));
         levels[i] = n & (is_zero - 1);
     }
 }
 
-NNR_NOINLINE void store_levels(const float *weights, const run *r, const int32_t *sizes, int32_t *levels)
+void nnr_trellis_store(const float *weights, const run *r, const int32_t *sizes, int32_t *levels)
 {
     int64_t row, col, i = 0;
     for (row = 0; row < r->height; row++) {
@@ -197,7 +167,7 @@ int nnr_quantize_trellis(const float *weights, int32_t *levels, int64_t rows, in
         return NNR_OK;
     if (!weights || !levels)
         return NNR_ERR_ARGUMENT;
-    scan = scan_pieces_of(rows, cols, scan_order);
+    scan = scan_pieces_of(rows, cols, block_side(scan_order, rows, cols));
     decisions = malloc((size_t)(rows * cols));
     p = malloc(sizeof *p);
     if (!decisions || !p)
@@ -209,7 +179,7 @@ int nnr_quantize_trellis(const float *weights, int32_t *levels, int64_t rows, in
     for (number = 0; number < scan.count && status == NNR_OK; number++) {
         const run r = scan_piece(&scan, number);
         const int64_t count = r.height * r.width;
-        if (!load_sizes(weights, &r, (double)step, p->size))
+        if (!nnr_trellis_sizes(weights, &r, (double)step, p->size))
             status = NNR_ERR_LEVEL;
         else {
             measure(p->size, count, &p->distance);
@@ -222,10 +192,10 @@ int nnr_quantize_trellis(const float *weights, int32_t *levels, int64_t rows, in
         const run r = scan_piece(&scan, number);
         const int64_t count = r.height * r.width;
         end -= count;
-        load_sizes(weights, &r, (double)step, p->size);
+        nnr_trellis_sizes(weights, &r, (double)step, p->size);
         state = trace_back(state, end, count, p->step);
         find_levels(p->size, p->step, count, p->level);
-        store_levels(weights, &r, p->level, levels);
+        nnr_trellis_store(weights, &r, p->level, levels);
     }
     free(decisions);
     free(p);

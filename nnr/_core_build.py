@@ -23,6 +23,7 @@ SOURCES = [
     "encode.c",
     "quantize.c",
     "trellis.c",
+    "rate_trellis.c",
 ]
 
 

@@ -42,6 +42,7 @@ __all__ = [
     "new_units",
     "quantize_nearest",
     "quantize_trellis",
+    "quantize_trellis_rate",
     "unit_error",
 ]
 
@@ -346,6 +347,67 @@ def quantize_trellis(
         raise ValueError(f"{rows} x {cols} is not the size of a tensor of shape {weights.shape}")
     levels = np.empty(weights.shape, dtype=np.int32)
     _quantized(lib.nnr_quantize_trellis(*_buffers(weights, levels), rows, cols, scan_order, step))
+    return levels
+
+
+def quantize_trellis_rate(
+    tensor: npt.ArrayLike,
+    qp: int,
+    qp_density: int,
+    rows: int,
+    cols: int,
+    scan_order: int = 0,
+    *,
+    lambda_scale: float,
+    importance: npt.ArrayLike | None = None,
+    cabac_unary_length: int = 11,
+    profile: int = 1,
+    base: npt.NDArray[np.int32] | None = None,
+    history: npt.NDArray[np.uint8] | None = None,
+) -> npt.NDArray[np.int32]:
+    """(encoding 5.4) Doubled integers q of dependent quantization with a price on the rate.
+
+    Minimises the sum of importance * (w/step - q)^2 + lambda_scale * 0.3235 * bits, as near as adaptive
+    contexts allow, with the step of `qp` and `qp_density` (decoding 10.1).
+
+    Args:
+        tensor: float32 of rows*cols elements (others are converted).
+        scan_order, cabac_unary_length, profile: as the levels will be coded.
+        lambda_scale: 0 minimises the error alone.
+        importance: weight of the squared error, float32 of the tensor's size; None for 1 everywhere.
+        base: int32 levels of the parent, rows*cols, when the unit will use temporal contexts.
+        history: uint8, rows*cols, when the unit will use history contexts.
+
+    Returns:
+        int32 in the tensor's shape. Two bytes a weight are needed besides.
+
+    Raises as `quantize_nearest`.
+    """
+    weights = _weights(tensor)
+    if weights.size != rows * cols:
+        raise ValueError(f"{rows} x {cols} is not the size of a tensor of shape {weights.shape}")
+    factors = None if importance is None else _weights(importance)
+    if factors is not None and factors.size != weights.size:
+        raise ValueError(f"importance has {factors.size} elements, the tensor {weights.size}")
+    for name, array, dtype in (("base", base, np.int32), ("history", history, np.uint8)):
+        if array is not None and (array.dtype != dtype or array.size != weights.size):
+            raise ValueError(f"{name} must be {np.dtype(dtype)} and of the tensor's size")
+    levels = np.empty(weights.shape, dtype=np.int32)
+    parent, temporal = int(base is not None or history is not None), int(base is not None)
+    places = [0 if array is None else address(array) for array in (base, history)]
+    unit = new_units([[0, 0, 0, 1, profile, 1, parent, temporal, 31]])
+    row = [rows, cols, cabac_unary_length, scan_order, 0, 0, 1, qp, qp_density, 0, address(levels), *places]
+    described = new_tensors([[*row, 0, 0, qp, int(history is not None)]])
+    _quantized(
+        lib.nnr_quantize_trellis_rate(
+            _handles.encoder,
+            ffi.cast("nnr_unit *", unit.ctypes.data),
+            ffi.cast("nnr_tensor *", described.ctypes.data),
+            ffi.cast("float *", weights.ctypes.data),
+            ffi.NULL if factors is None else ffi.cast("float *", factors.ctypes.data),
+            lambda_scale,
+        )
+    )
     return levels
 
 

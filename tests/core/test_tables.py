@@ -73,7 +73,7 @@ def test_transition_word_is_the_transition_table():
 
 def test_predecessor_word_inverts_the_transitions():
     transitions = numbers_of("tables.h", "DQ_TRANSITION[")
-    predecessors = nibbles("trellis.c", "PREDECESSOR_WORD")
+    predecessors = nibbles("trellis.h", "PREDECESSOR_WORD")
     for state in range(8):
         for parity in (0, 1):
             assert predecessors[8 * parity + transitions[2 * state + parity]] == state

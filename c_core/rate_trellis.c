@@ -1,0 +1,473 @@
+/* rate_trellis.c - (encoding 5.4) dependent quantization by the Viterbi algorithm, distortion and rate.
+
+   What a transition costs has two parts. One depends on the weight alone: squared error and the price of the
+   magnitude. The other depends on the state before and on the context of significance and sign: of the neighbour
+   classes only two are possible behind a weight, zero or the sign of that weight, the same for all paths. So a
+   mask of eight lanes says which of two rows of prices a path takes, and no path carries contexts of its own.
+
+   Contexts adapt: every BLOCK weights the best path so far is followed back through the block, its bins update one
+   set of virtual contexts, and the price rows are made anew. */
+#include "rate_trellis.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dq.h"
+#include "quad.h"
+#include "scan.h"
+#include "trellis.h"
+
+enum {
+    BLOCK = 64,
+    LOWEST = 128, /* weights whose lowest candidate is below have their prices in a table */
+    /* Situations of a weight that its price row depends on: neighbour class (3) and sign, and the same at
+       history positions; with a temporal base magnitude class or history (3), sign of the base and sign. */
+    SITUATION_HISTORY = 6,
+    SITUATION_BASE = 12,
+    SITUATIONS = 24
+};
+
+/* Prices of significance and sign from each state, in the order of the path costs below. */
+typedef struct {
+    float zero[8]; /* index 0 */
+    float some[8]; /* any other, its sign included */
+} price_row;
+
+/* Order of lanes: even states, then odd states so that the predecessors by parity 0 of 4..7 are in order. */
+static const uint8_t LANE_STATE[8] = {0, 2, 4, 6, 7, 5, 3, 1};
+
+typedef struct {
+    quad even, odd;
+    quad_mask even_zero, odd_zero; /* the last index of the path is 0 */
+} paths;
+
+/* One weight of a block, to the inner loop. */
+typedef struct {
+    float zero, class0, class1, class2, class3;
+    uint8_t behind_zero, behind_other; /* situation by what the path did before */
+} weight_costs;
+
+struct rate_trellis {
+    const price_model *prices;
+    const tensor_layout *layout;
+    const uint8_t *parameter;
+    float unit; /* cost of 2^-15 bit */
+    rated_context contexts[CTX_COUNT];
+    price_row rows[SITUATIONS];
+    float magnitude_cost[2][LOWEST][4]; /* by sign, lowest candidate and class */
+    weight_costs costs[BLOCK];
+    paths path;
+    unsigned last_sign; /* class of the sign of the weight before, were it not zero; 0 at a start */
+    unsigned last_zero; /* by state: the last index of the path is 0 */
+    /* the piece in work */
+    double size[PIECE_POSITIONS];
+    uint8_t negative[PIECE_POSITIONS];
+    float importance[PIECE_POSITIONS];
+    int32_t base[PIECE_POSITIONS];
+    uint8_t history[PIECE_POSITIONS];
+    uint8_t step[PIECE_POSITIONS];
+    int32_t level[PIECE_POSITIONS];
+    /* two bytes of decisions a weight: parity, and index zero, by which each state is reached */
+    uint8_t (*decisions)[2];
+    int64_t decision_capacity;
+};
+
+enum { STEP_PARITY = 1, STEP_ODD = 2, STEP_ZERO = 4 };
+
+rate_trellis *nnr_rate_trellis_new(void)
+{
+    return calloc(1, sizeof(rate_trellis));
+}
+
+void nnr_rate_trellis_free(rate_trellis *t)
+{
+    if (t) {
+        free(t->decisions);
+        free(t);
+    }
+}
+
+/* ---- prices ------------------------------------------------------------------------------------------ */
+
+NNR_INLINE uint32_t bin_price(const rate_trellis *t, int ctx, unsigned bin)
+{
+    return price_of(t->prices, &t->contexts[ctx].now, bin);
+}
+
+NNR_INLINE int greater_context(const rate_trellis *t, int j, unsigned negative, int64_t base)
+{
+    if (base == 0)
+        return CTX_GREATER + 2 * j + (int)negative;
+    return CTX_GREATER + 2 * t->layout->unary_length + 2 * j + ((base < 0 ? -base : base) < j);
+}
+
+/* Price of the escape code of `rest`, which counts from 0. */
+static uint32_t escape_price(const rate_trellis *t, int64_t rest)
+{
+    uint32_t price = 0;
+    int exponent = 0;
+    while (rest >= (int64_t)1 << exponent && exponent < t->layout->escape_count) {
+        rest -= (int64_t)1 << exponent;
+        price += bin_price(t, CTX_ESCAPE + exponent++, 1);
+    }
+    if (exponent < t->layout->escape_count)
+        price += bin_price(t, CTX_ESCAPE + exponent, 0);
+    return price + (uint32_t)exponent * BIT;
+}
+
+/* (decoding 7) Price of the bins behind the sign, one by one. */
+static uint32_t long_price(const rate_trellis *t, int64_t index, unsigned negative, int64_t base)
+{
+    const int n = t->layout->unary_length;
+    uint32_t price = 0;
+    int j;
+    for (j = 0; j < n && j < index - 1; j++)
+        price += bin_price(t, greater_context(t, j, negative, base), 1);
+    if (j < n)
+        return price + bin_price(t, greater_context(t, j, negative, base), 0);
+    return price + escape_price(t, index - n - 1);
+}
+
+/* Costs of the four candidates of weights without a temporal base, up to the largest that a block has. */
+NNR_NOINLINE void tabulate_magnitudes(rate_trellis *t, int32_t largest)
+{
+    const int n = t->layout->unary_length;
+    unsigned negative;
+    for (negative = 0; negative < 2; negative++) {
+        float cost[(LOWEST + 4) / 2 + 1]; /* by index */
+        uint32_t ones = 0;
+        int32_t index, lowest, k;
+        for (index = 1; index <= (largest + 4) >> 1; index++) {
+            if (index <= n) {
+                const int ctx = CTX_GREATER + 2 * (index - 1) + (int)negative;
+                cost[index] = t->unit * (float)(ones + bin_price(t, ctx, 0));
+                ones += bin_price(t, ctx, 1);
+            } else {
+                cost[index] = t->unit * (float)(ones + escape_price(t, index - n - 1));
+            }
+        }
+        for (lowest = 1; lowest <= largest; lowest++)
+            for (k = lowest; k < lowest + 4; k++)
+                t->magnitude_cost[negative][lowest][k & 3] = cost[(k + 1) >> 1];
+    }
+}
+
+static unsigned situation_of(unsigned neighbour, unsigned negative, int32_t base, unsigned history)
+{
+    if (base != 0) {
+        const unsigned kind = history ? 2u : (unsigned)(base < -1 || base > 1);
+        return SITUATION_BASE + 4 * kind + 2 * (unsigned)(base > 0) + negative;
+    }
+    return (history ? (unsigned)SITUATION_HISTORY : 0u) + 2 * neighbour + negative;
+}
+
+/* Contexts of a situation: significance is the first plus stride * state. */
+static void situation_contexts(unsigned situation, int *sig, int *stride, int *sign)
+{
+    if (situation >= SITUATION_BASE) {
+        const int kind = (int)(situation - SITUATION_BASE) / 4;
+        *sig = kind == 2 ? CTX_SIG_HISTORY : CTX_SIG_BASE + kind;
+        *stride = kind == 2 ? 1 : 2;
+        *sign = CTX_SIGN_BASE + (int)(situation >> 1 & 1);
+    } else {
+        const int neighbour = (int)(situation % SITUATION_HISTORY) / 2;
+        *sig = situation >= SITUATION_HISTORY ? CTX_SIG_HISTORY : CTX_SIG + neighbour;
+        *stride = situation >= SITUATION_HISTORY ? 1 : 3;
+        *sign = CTX_SIGN + neighbour;
+    }
+}
+
+NNR_NOINLINE void tabulate_rows(rate_trellis *t)
+{
+    const unsigned count = t->layout->base ? SITUATIONS : t->layout->history ? SITUATION_BASE : SITUATION_HISTORY;
+    unsigned situation, lane;
+    for (situation = 0; situation < count; situation++) {
+        price_row *row = &t->rows[situation];
+        int sig, stride, sign;
+        uint32_t sign_price;
+        situation_contexts(situation, &sig, &stride, &sign);
+        sign_price = bin_price(t, sign, situation & 1);
+        for (lane = 0; lane < 8; lane++) {
+            const int ctx = sig + stride * LANE_STATE[lane];
+            row->zero[lane] = t->unit * (float)bin_price(t, ctx, 0);
+            row->some[lane] = t->unit * (float)(bin_price(t, ctx, 1) + sign_price);
+        }
+    }
+}
+
+/* ---- a block --------------------------------------------------------------------------------------------- */
+
+/* Squared errors of the four classes. */
+typedef struct {
+    int32_t lowest[BLOCK];
+    float zero[BLOCK], by_class[4][BLOCK];
+} block_errors;
+
+NNR_NOINLINE void measure_errors(const double *size, const float *importance, int64_t count, block_errors *e)
+{
+    int64_t i;
+    for (i = 0; i < count; i++) {
+        const double x = size[i], factor = (double)importance[i];
+        const int32_t lowest = lowest_candidate(x);
+        e->lowest[i] = lowest;
+        e->zero[i] = (float)(factor * (x * x));
+        e->by_class[0][i] = (float)(factor * squared_error(x, candidate(lowest, 0)));
+        e->by_class[1][i] = (float)(factor * squared_error(x, candidate(lowest, 1)));
+        e->by_class[2][i] = (float)(factor * squared_error(x, candidate(lowest, 2)));
+        e->by_class[3][i] = (float)(factor * squared_error(x, candidate(lowest, 3)));
+    }
+}
+
+NNR_NOINLINE void measure_block(rate_trellis *t, int64_t first, int64_t count)
+{
+    block_errors e;
+    int32_t largest = 1, n;
+    int64_t i;
+    measure_errors(t->size + first, t->importance + first, count, &e);
+    for (i = 0; i < count; i++)
+        largest = e.lowest[i] > largest ? e.lowest[i] : largest;
+    tabulate_magnitudes(t, largest < LOWEST ? largest : LOWEST - 1);
+    tabulate_rows(t);
+    for (i = 0; i < count; i++) {
+        const int64_t p = first + i;
+        const unsigned negative = t->negative[p];
+        const int32_t lowest = e.lowest[i], base = t->base[p];
+        weight_costs *w = &t->costs[i];
+        float far[4];
+        const float *cost = far;
+        if (NNR_LIKELY(lowest < LOWEST && base == 0))
+            cost = t->magnitude_cost[negative][lowest];
+        else
+            for (n = lowest; n < lowest + 4; n++)
+                far[n & 3] = t->unit * (float)long_price(t, (n + 1) >> 1, negative, base);
+        w->zero = e.zero[i];
+        w->class0 = e.by_class[0][i] + cost[0];
+        w->class1 = e.by_class[1][i] + cost[1];
+        w->class2 = e.by_class[2][i] + cost[2];
+        w->class3 = e.by_class[3][i] + cost[3];
+        w->behind_zero = (uint8_t)situation_of(0, negative, base, t->history[p]);
+        w->behind_other = (uint8_t)situation_of(t->last_sign, negative, base, t->history[p]);
+        t->last_sign = 2 - negative;
+    }
+}
+
+/* Add, compare, select; see trellis.c for the order of states. */
+NNR_NOINLINE void extend_paths(rate_trellis *t, int64_t count, uint8_t (*decisions)[2])
+{
+    paths path = t->path;
+    int64_t i;
+    for (i = 0; i < count; i++) {
+        const weight_costs *w = &t->costs[i];
+        const price_row *a = &t->rows[w->behind_zero], *b = &t->rows[w->behind_other];
+        const quad even_some =
+            quad_add(path.even, quad_select(path.even_zero, quad_load(a->some), quad_load(b->some)));
+        const quad even_zero =
+            quad_add(path.even, quad_select(path.even_zero, quad_load(a->zero), quad_load(b->zero)));
+        const quad odd_some =
+            quad_add(path.odd, quad_select(path.odd_zero, quad_load(a->some + 4), quad_load(b->some + 4)));
+        const quad odd_zero =
+            quad_add(path.odd, quad_select(path.odd_zero, quad_load(a->zero + 4), quad_load(b->zero + 4)));
+
+        const quad even_none = quad_add(even_zero, quad_all(w->zero));
+        const quad odd_none = quad_add(odd_zero, quad_all(w->zero));
+        const quad even_class = quad_add(even_some, quad_all(w->class0));
+        const quad odd_class = quad_add(odd_some, quad_all(w->class3));
+        const quad_mask even_is_none = quad_less(even_none, even_class);
+        const quad_mask odd_is_none = quad_less(odd_none, odd_class);
+        const quad low0 = quad_min(even_none, even_class); /* to states 0..3 by parity 0 */
+        const quad high0 = quad_min(odd_none, odd_class);  /* to states 4..7 by parity 0 */
+        const quad low1 = quad_halves_swapped(quad_add(even_some, quad_all(w->class2)));
+        const quad high1 = quad_halves_swapped(quad_add(odd_some, quad_all(w->class1)));
+
+        const quad_mask low_parity = quad_less(low1, low0), high_parity = quad_less(high1, high0);
+        const quad low = quad_min(low0, low1), high = quad_min(high0, high1);
+        const quad_mask low_zero = mask_and_not(even_is_none, low_parity);
+        const quad_mask high_zero = mask_and_not(odd_is_none, high_parity);
+        decisions[i][0] = (uint8_t)(mask_bits(low_parity) | mask_bits(high_parity) << 4);
+        decisions[i][1] = (uint8_t)(mask_bits(low_zero) | mask_bits(high_zero) << 4);
+        path.even = quad_evens(low, high);
+        path.odd = quad_odds(high, low);
+        path.even_zero = mask_evens(low_zero, high_zero);
+        path.odd_zero = mask_odds(high_zero, low_zero);
+    }
+    t->path = path;
+}
+
+/* The cheapest state, whose cost becomes 0. */
+static unsigned settle(rate_trellis *t)
+{
+    float cost[8];
+    unsigned lane, best = 0;
+    quad_store(cost, t->path.even);
+    quad_store(cost + 4, t->path.odd);
+    for (lane = 1; lane < 8; lane++)
+        if (cost[lane] < cost[best])
+            best = lane;
+    t->path.even = quad_add(t->path.even, quad_all(-cost[best]));
+    t->path.odd = quad_add(t->path.odd, quad_all(-cost[best]));
+    return LANE_STATE[best];
+}
+
+/* From the state behind some weights to the one before them. */
+NNR_NOINLINE unsigned trace_back(unsigned state, uint8_t (*decisions)[2], int64_t count, uint8_t *steps)
+{
+    int64_t i;
+    for (i = count - 1; i >= 0; i--) {
+        const unsigned parity = (unsigned)decisions[i][0] >> state & 1;
+        const unsigned zero = (unsigned)decisions[i][1] >> state & 1;
+        steps[i] = (uint8_t)(parity * STEP_PARITY | (state >> 2) * STEP_ODD | zero * STEP_ZERO);
+        state = predecessor(state, parity);
+    }
+    return state;
+}
+
+NNR_INLINE int32_t level_of(double x, unsigned step)
+{
+    const int32_t parity = step & STEP_PARITY, odd = (step & STEP_ODD) != 0;
+    const int32_t zero = (step & STEP_ZERO) != 0;
+    return candidate(lowest_candidate(x), residue_class(parity, odd)) & (zero - 1);
+}
+
+static void update(rate_trellis *t, int ctx, unsigned bin)
+{
+    adapt(t->prices, &t->contexts[ctx], bin);
+}
+
+static void update_magnitude(rate_trellis *t, int64_t index, unsigned negative, int64_t base)
+{
+    const int n = t->layout->unary_length;
+    int64_t rest = index - n - 1;
+    int j, exponent = 0;
+    for (j = 0; j < n && j < index - 1; j++)
+        update(t, greater_context(t, j, negative, base), 1);
+    if (j < n) {
+        update(t, greater_context(t, j, negative, base), 0);
+        return;
+    }
+    while (rest >= (int64_t)1 << exponent && exponent < t->layout->escape_count) {
+        rest -= (int64_t)1 << exponent;
+        update(t, CTX_ESCAPE + exponent++, 1);
+    }
+    if (exponent < t->layout->escape_count)
+        update(t, CTX_ESCAPE + exponent, 0);
+}
+
+/* Let the contexts see the best path of a block. */
+NNR_NOINLINE void replay(rate_trellis *t, unsigned state, int64_t first, int64_t count, unsigned zero_before)
+{
+    int64_t i;
+    for (i = 0; i < count; i++) {
+        const int64_t p = first + i;
+        const int32_t index = (level_of(t->size[p], t->step[p]) + 1) >> 1;
+        const unsigned negative = t->negative[p];
+        int sig, stride, sign;
+        situation_contexts(zero_before ? t->costs[i].behind_zero : t->costs[i].behind_other, &sig, &stride, &sign);
+        update(t, sig + stride * (int)state, index != 0);
+        if (index != 0) {
+            update(t, sign, negative);
+            update_magnitude(t, index, negative, t->base[p]);
+        }
+        zero_before = index == 0;
+        state = next_state(state, (unsigned)index & 1);
+    }
+}
+
+/* ---- pieces ------------------------------------------------------------------------------------------------ */
+
+/* (decoding 9.2) Start of the tensor or of a block row: initial contexts, neighbour zero on every path. */
+static void start_contexts(rate_trellis *t)
+{
+    int ctx;
+    for (ctx = 0; ctx < context_end(t->layout); ctx++)
+        t->contexts[ctx] = rated_context_of(t->parameter[ctx]);
+    t->path.even_zero = t->path.odd_zero = mask_all();
+    t->last_zero = 0xff;
+    t->last_sign = 0;
+}
+
+NNR_NOINLINE void load_piece(rate_trellis *t, const float *weights, const float *importance, const run *r)
+{
+    const tensor_layout *layout = t->layout;
+    int64_t row, col, i = 0;
+    for (row = 0; row < r->height; row++) {
+        const int64_t start = r->first + row * r->stride;
+        for (col = 0; col < r->width; col++, i++) {
+            t->negative[i] = weights[start + col] < 0.0f;
+            t->importance[i] = importance ? importance[start + col] : 1.0f;
+            t->base[i] = layout->base ? layout->base[start + col] : 0;
+            t->history[i] = layout->history ? layout->history[start + col] != 0 : 0;
+        }
+    }
+}
+
+static void run_piece(rate_trellis *t, int64_t count, uint8_t (*decisions)[2])
+{
+    int64_t first;
+    for (first = 0; first < count; first += BLOCK) {
+        const int64_t length = smaller(BLOCK, count - first);
+        unsigned state;
+        measure_block(t, first, length);
+        extend_paths(t, length, decisions + first);
+        state = trace_back(settle(t), decisions + first, length, t->step + first);
+        replay(t, state, first, length, t->last_zero >> state & 1);
+        t->last_zero = decisions[first + length - 1][1];
+    }
+}
+
+static int reserve_decisions(rate_trellis *t, int64_t count)
+{
+    if (count > t->decision_capacity) {
+        free(t->decisions);
+        t->decision_capacity = 0;
+        t->decisions = (uint64_t)count <= SIZE_MAX / 2 ? malloc(2 * (size_t)count) : NULL;
+        if (!t->decisions)
+            return 0;
+        t->decision_capacity = count;
+    }
+    return 1;
+}
+
+int nnr_rate_trellis_run(rate_trellis *t, const price_model *prices, const tensor_layout *layout,
+                         const uint8_t *parameter, const float *weights, const float *importance, double step,
+                         double bit_price)
+{
+    const scan_pieces scan = scan_pieces_of(layout->rows, layout->cols, layout->side);
+    static const float START[8] = {0.0f, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f};
+    uint8_t (*end)[2];
+    int64_t number, i;
+    unsigned state;
+
+    if (!reserve_decisions(t, layout->rows * layout->cols))
+        return NNR_ERR_MEMORY;
+    t->prices = prices;
+    t->layout = layout;
+    t->parameter = parameter;
+    t->unit = (float)(bit_price / BIT);
+    t->path.even = quad_load(START);
+    t->path.odd = quad_load(START + 4);
+    start_contexts(t);
+    end = t->decisions;
+    for (number = 0; number < scan.count; number++) {
+        const run r = scan_piece(&scan, number);
+        const int64_t count = r.height * r.width;
+        if (!nnr_trellis_sizes(weights, &r, step, t->size))
+            return NNR_ERR_LEVEL;
+        load_piece(t, weights, importance, &r);
+        if (scan.across > 0 && number % scan.across == 0)
+            start_contexts(t);
+        run_piece(t, count, end);
+        end += count;
+    }
+    state = settle(t);
+    for (number = scan.count - 1; number >= 0; number--) {
+        const run r = scan_piece(&scan, number);
+        const int64_t count = r.height * r.width;
+        end -= count;
+        nnr_trellis_sizes(weights, &r, step, t->size);
+        state = trace_back(state, end, count, t->step);
+        for (i = 0; i < count; i++)
+            t->level[i] = level_of(t->size[i], t->step[i]);
+        nnr_trellis_store(weights, &r, t->level, layout->levels);
+    }
+    return NNR_OK;
+}
