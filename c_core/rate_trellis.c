@@ -19,6 +19,7 @@
 
 enum {
     BLOCK = 64,
+    KEPT_DECISIONS = 1 << 20,
     LOWEST = 128, /* weights whose lowest candidate is below have their prices in a table */
     /* Situations of a weight that its price row depends on: neighbour class (3) and sign, and the same at
        history positions; with a temporal base magnitude class or history (3), sign of the base and sign. */
@@ -414,11 +415,20 @@ static void run_piece(rate_trellis *t, int64_t count, uint8_t (*decisions)[2])
     }
 }
 
+/* The memory of a large tensor is not kept for the next one. */
+static void release_decisions(rate_trellis *t, int64_t kept)
+{
+    if (t->decision_capacity > kept) {
+        free(t->decisions);
+        t->decisions = NULL;
+        t->decision_capacity = 0;
+    }
+}
+
 static int reserve_decisions(rate_trellis *t, int64_t count)
 {
     if (count > t->decision_capacity) {
-        free(t->decisions);
-        t->decision_capacity = 0;
+        release_decisions(t, 0);
         t->decisions = (uint64_t)count <= SIZE_MAX / 2 ? malloc(2 * (size_t)count) : NULL;
         if (!t->decisions)
             return 0;
@@ -450,8 +460,10 @@ int nnr_rate_trellis_run(rate_trellis *t, const price_model *prices, const tenso
     for (number = 0; number < scan.count; number++) {
         const run r = scan_piece(&scan, number);
         const int64_t count = r.height * r.width;
-        if (!nnr_trellis_sizes(weights, &r, step, t->size))
+        if (!nnr_trellis_sizes(weights, &r, step, t->size)) {
+            release_decisions(t, KEPT_DECISIONS);
             return NNR_ERR_LEVEL;
+        }
         load_piece(t, weights, importance, &r);
         if (scan.across > 0 && number % scan.across == 0)
             start_contexts(t);
@@ -469,5 +481,6 @@ int nnr_rate_trellis_run(rate_trellis *t, const price_model *prices, const tenso
             t->level[i] = level_of(t->size[i], t->step[i]);
         nnr_trellis_store(weights, &r, t->level, layout->levels);
     }
+    release_decisions(t, KEPT_DECISIONS);
     return NNR_OK;
 }
