@@ -100,6 +100,7 @@ def load_cargo(tensors: Mapping[str, Any], config: EncoderConfig) -> Cargo:
     if not isinstance(tensors, Mapping):
         raise TypeError(f"tensors must be a mapping of names to arrays, not {type(tensors).__name__}")
     names = {_checked_name(name) for name in tensors}
+    _check_importance(tensors, config)
     seen: dict[tuple[Any, ...], tuple[int, str]] = {}
     entries: list[tuple[int, TensorRecord, list[Carrier]]] = []
     cargo = Cargo()
@@ -183,6 +184,20 @@ def _grouped(entries: list[_Entry], config: EncoderConfig) -> list[list[tuple[_E
         group.extend((quantized[roles[role]], role) for role in companions if role in roles)
         groups.append(group)
     return groups
+
+
+def _check_importance(tensors: Mapping[str, Any], config: EncoderConfig) -> None:
+    for name, importance in (config.importance or {}).items():
+        if name not in tensors:
+            raise ValueError(f"importance: there is no tensor {name!r}")
+        given = np.asarray(importance)
+        if given.shape != np.shape(tensors[name]):
+            raise ValueError(
+                f"importance: {name!r} has the shape {list(np.shape(tensors[name]))}, its "
+                f"importance {list(given.shape)}"
+            )
+        if given.dtype.kind not in "fiu" or not (np.isfinite(given).all() and (given >= 0).all()):
+            raise ValueError(f"importance: that of {name!r} must be finite numbers, none of them negative")
 
 
 def _checked_name(name: Any) -> str:

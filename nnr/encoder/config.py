@@ -84,6 +84,12 @@ class EncoderConfig:
     lambda_scale: float = _option(
         0.0, "weight of the rate in quantization decisions; 0 minimises the error alone", metavar="X"
     )
+    importance: Mapping[str, Any] | None = _option(
+        None,
+        "weight of the squared error of each element, by tensor name, as arrays of the tensors' "
+        "shapes: inverse "
+        "variances, a Fisher or Hessian diagonal, second moments of activations",
+    )
     param_opt: bool = _option(True, "search the parameters of each context: smaller, slower")
     cabac_unary_length: int = _option(11, "magnitude flags before the escape code, 1..256", metavar="N")
     scan_order: int = _option(
@@ -144,8 +150,10 @@ class EncoderConfig:
             raise ValueError("codebook and bitdepth exclude each other")
         if not 1 <= self.cabac_unary_length <= 256:
             raise ValueError(f"cabac_unary_length must be in 1..256, not {self.cabac_unary_length}")
-        if self.lambda_scale != 0:
-            raise ValueError(f"lambda_scale must be 0 in this version, not {self.lambda_scale!r}")
+        if isinstance(self.lambda_scale, bool) or not isinstance(self.lambda_scale, int | float):
+            raise TypeError(f"lambda_scale must be a number, not {self.lambda_scale!r}")
+        if not 0 <= self.lambda_scale <= 1000:
+            raise ValueError(f"lambda_scale must be in 0..1000, not {self.lambda_scale}")
         if self.compat == "nncodec1" and self.profile != 0:
             raise ValueError("compat 'nncodec1' needs profile 0: the first software knows no other")
         if isinstance(self.raw, str):

@@ -61,11 +61,13 @@ class EncodedStream:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One tensor of a unit to be made, and the quantization parameter asked for."""
+    """One tensor of a unit to be made, the quantization parameter asked for, and the "
+    "importance of its elements."""
 
     carrier: Carrier
     role: Role
     qp: int
+    importance: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +224,11 @@ def encode_stream(
 
 def parts_of(layer: Layer, config: EncoderConfig) -> tuple[Part, ...]:
     """The parts of a unit with the quantization parameters that the options give them."""
-    return tuple(Part(c, role, tensor_qp(c.source, c.array.ndim, config)) for c, role in layer.members)
+    given = config.importance or {}
+    return tuple(
+        Part(c, role, tensor_qp(c.source, c.array.ndim, config), given.get(c.source))
+        for c, role in layer.members
+    )
 
 
 def select_tools(config: EncoderConfig) -> tuple[list[Transform], Quantizer]:
@@ -256,7 +262,9 @@ class _WeightsOnly:
 
 def default_quantizer(config: EncoderConfig) -> Quantizer:
     """The quantizer that the options ask for."""
-    uniform_or_dq: Quantizer = get_tool("dq_trellis" if config.dq else "uniform")()
+    uniform_or_dq: Quantizer = (
+        get_tool("dq_trellis")(config.lambda_scale) if config.dq else get_tool("uniform")()
+    )
     if config.codebook:
         return _WeightsOnly(get_tool("codebook")(config.codebook), uniform_or_dq)
     if config.bitdepth:
@@ -381,12 +389,26 @@ def _peak(values: np.ndarray, measure: bool) -> float:
     return float(max(values.max(), -values.min())) if values.size else 0.0
 
 
-def tensor_job(part: Part, config: EncoderConfig) -> TensorJob:
+def tensor_job(part: Part, config: EncoderConfig, base: np.ndarray | None = None) -> TensorJob:
     """What the quantizer of a part is told."""
     carrier = part.carrier
     rows, cols = matrix_shape(carrier.shape)
-    scan_order = effective_scan_order(carrier.shape, config.scan_order)
-    return TensorJob(carrier.name, carrier.shape, rows, cols, scan_order, part.qp, config.qp_density)
+    importance = part.importance
+    if importance is not None:
+        importance = np.ascontiguousarray(importance, np.float32).reshape(carrier.shape)
+    return TensorJob(
+        carrier.name,
+        carrier.shape,
+        rows,
+        cols,
+        effective_scan_order(carrier.shape, config.scan_order),
+        part.qp,
+        config.qp_density,
+        config.profile,
+        config.cabac_unary_length,
+        importance,
+        base,
+    )
 
 
 def run_jobs(

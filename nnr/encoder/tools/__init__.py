@@ -43,6 +43,10 @@ class TensorJob:
         rows, cols: the matrix that is scanned.
         scan_order: the order in which levels will be coded; a trellis must follow it.
         qp, qp_density: quantization parameter asked for, and its resolution.
+        profile, cabac_unary_length: as the levels will be coded.
+        importance: weight of the squared error of each element, float32 of shape `shape`; None for 1
+        everywhere.
+        base: levels that temporal contexts may look at, int32 of rows*cols; None without.
     """
 
     name: str
@@ -52,6 +56,10 @@ class TensorJob:
     scan_order: int
     qp: int
     qp_density: int
+    profile: int = 1
+    cabac_unary_length: int = 11
+    importance: np.ndarray | None = None
+    base: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,24 @@ __all__ = ["DqTrellis"]
 
 @register
 class DqTrellis:
-    """(encoding 5.4) Dependent quantization: Viterbi search over 8 states for the smallest squared error."""
+    """(encoding 5.4) Dependent quantization: Viterbi search over 8 states.
+
+    Minimises importance * (w/step - q)^2 + lambda_scale * 0.3235 * bits, summed over the tensor, with bits
+    estimated
+    by contexts that adapt every 64 weights.
+
+    Args:
+        lambda_scale: weight of the rate; 0 minimises the error alone. 0.8 is near the best for trained
+        weights at
+            1 bit per weight and more, 0.4 to 0.6 below.
+    """
 
     name = "dq_trellis"
+
+    def __init__(self, lambda_scale: float = 0.0) -> None:
+        if not 0 <= lambda_scale < 1e6:
+            raise ValueError(f"lambda_scale must be 0 or more, not {lambda_scale}")
+        self.lambda_scale = lambda_scale
 
     def quantize(self, tensor: np.ndarray, job: TensorJob) -> QuantizedTensor:
         """(encoding 5.4) Quantize a float32 tensor, following `job.scan_order`.
@@ -25,10 +40,25 @@ class DqTrellis:
             ValueError: the tensor's range needs levels of more than 32 bits at any qp that is allowed.
         """
         qp, notes = fit_qp(tensor, job)
-        levels = core.quantize_trellis(
-            tensor, step_size(qp, job.qp_density), job.rows, job.cols, job.scan_order
-        )
+        if self.lambda_scale == 0 and job.importance is None:
+            levels = core.quantize_trellis(
+                tensor, step_size(qp, job.qp_density), job.rows, job.cols, job.scan_order
+            )
+        else:
+            levels = core.quantize_trellis_rate(
+                tensor,
+                qp,
+                job.qp_density,
+                job.rows,
+                job.cols,
+                job.scan_order,
+                lambda_scale=self.lambda_scale,
+                importance=job.importance,
+                cabac_unary_length=job.cabac_unary_length,
+                profile=job.profile,
+                base=job.base,
+            )
         return QuantizedTensor(levels, qp, job.qp_density, dq_flag=1, tool=self.name, notes=notes)
 
     def __repr__(self) -> str:
-        return "DqTrellis()"
+        return f"DqTrellis(lambda_scale={self.lambda_scale})"
