@@ -310,10 +310,12 @@ def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int
         if part.carrier.how == "integer":
             quantized = QuantizedTensor(values, 0, config.qp_density, tool="integer")
         else:
-            tool = quantizer
+            tool, context = quantizer, None
+            if job.link is not None and job.link.temporal:
+                context = job.link.contexts[part.carrier.name].base
             if members:  # the unit has one dq_flag, and a codebook is the weight's alone (decoding 10.3)
                 tool = get_tool("dq_trellis" if members[0].quantized.dq_flag else "uniform")()
-            quantized = tool.quantize(values, tensor_job(part, config))
+            quantized = tool.quantize(values, tensor_job(part, config, context))
         members.append(Member(part.carrier.name, part.role, quantized))
         facts.append(_facts(values, quantized, part.carrier.how, job.measure))
     if _is_zero_update(job, members[0].quantized):
