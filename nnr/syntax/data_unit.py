@@ -255,7 +255,7 @@ def coded_elements(v: Values) -> int:
     if v.decomposition_role == "G":
         return int(v.g_number_of_rows * v.decomposition_rank)
     if v.decomposition_role == "H":
-        return int(v.decomposition_rank * (elements // v.g_number_of_rows))
+        return int(v.decomposition_rank * (elements // max(v.g_number_of_rows, 1)))
     return elements
 
 

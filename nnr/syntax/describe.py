@@ -7,7 +7,6 @@ says why.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -17,7 +16,7 @@ from ..limits import Limits
 from .bits import Buffer, byte_view
 from .listen import Element, Listener, ListeningReader
 from .serdes import Table
-from .stream import NnrUnit, OutOfBand, StreamContext, check_begin, walk_units
+from .stream import NnrUnit, OutOfBand, StreamContext, check_begin, quoted, walk_units
 
 __all__ = ["describe", "error_fields", "plain_value", "trace_lines"]
 
@@ -223,7 +222,7 @@ def _lines(elements: Iterable[dict[str, Any]], path: str) -> Iterator[str]:
             yield from _lines(entry["elements"], place)
         elif "descriptor" in entry:
             value = entry["value"]
-            text = json.dumps(value, ensure_ascii=False) if entry["descriptor"] == "st(v)" else str(value)
+            text = quoted(value) if entry["descriptor"] == "st(v)" else str(value)
             meaning = f" ({entry['meaning']})" if "meaning" in entry else ""
             mark = f" [{entry['status']}]" if entry["status"] != "V" else ""
             offset, width = entry["bit_offset"], entry["width"]

@@ -99,8 +99,8 @@ def _matrix(header: Values) -> tuple[int, int]:
         return header.g_number_of_rows, header.decomposition_rank
     elements = math.prod(dimensions)
     if header.decomposition_role == "H":
-        return header.decomposition_rank, elements // header.g_number_of_rows
-    return dimensions[0], math.prod(dimensions[1:])
+        return header.decomposition_rank, elements // max(header.g_number_of_rows, 1)
+    return (dimensions[0] if dimensions else 0), math.prod(dimensions[1:])
 
 
 def block_members(header: Values) -> list[tuple[str, str, list[int]]]:
@@ -115,7 +115,7 @@ def block_members(header: Values) -> list[tuple[str, str, list[int]]]:
     roles: list[tuple[str, list[int]]] = []
     if types & _DC:
         rows, rank = header.g_number_of_rows, header.decomposition_rank
-        roles += [("G", [rows, rank]), ("H", [rank, math.prod(dimensions) // rows])]
+        roles += [("G", [rows, rank]), ("H", [rank, math.prod(dimensions) // max(rows, 1)])]
     else:
         roles.append(("weight", dimensions))
     vector = dimensions[:1]

@@ -42,6 +42,7 @@ __all__ = [
     "nnr_aggregate_unit_payload",
     "nnr_unit_header",
     "nnr_unit_size",
+    "quoted",
     "read_units",
     "split_units",
     "unit_name",
@@ -148,7 +149,8 @@ class StreamContext:
         if unit_type != _AGG:
             self._g_unit = None
         if unit_type == _STR:
-            self.begin_network(unit_header.general_profile_idc)
+            # A reserved profile comes here only while violations are collected; the newest edition is assumed.
+            self.begin_network(min(unit_header.general_profile_idc, Profile.EDITION_2))
         elif payload is not None:
             if unit_type == _MPS:
                 self.set_mps(payload)
@@ -291,8 +293,16 @@ def unit_name(header: Values) -> str:
             ids = [inner.topology_elem_id]
         if ids:
             first = ids[0] if len(ids[0]) <= 80 else f"{ids[0][:77]}..."
-            label += f' "{first}"'
+            label += f" {quoted(first)}"
     return label
+
+
+def quoted(text: str) -> str:
+    """`text` in double quotes on one line: what does not print, such as line breaks, as an escape."""
+    if text.isprintable():
+        return f'"{text}"'
+    shown = (one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+    return f'"{"".join(shown)}"'
 
 
 # ----------------------------------------------------------------------------------------------------- tables

@@ -347,6 +347,21 @@ def test_contents_that_are_no_units_are_refused_on_writing() -> None:
         write_unit(6, flags, [TPL, MPS_1], context)
 
 
+def test_names_that_do_not_print_are_escaped_in_messages() -> None:
+    odd = "a\n\x1b[31m\u202e\u00e9"
+    context = StreamContext()
+    list(read_units(START_1 + MPS_1, context))
+    letters = "".join(f"{byte:08b}" for byte in odd.encode() + b"\0")
+    one = next(
+        read_units(
+            unit(5, padded("00001 0 0 1", letters, "0", "0 0", "1 1 0000", "11 1 0000101", "00000011")),
+            context,
+        )
+    )
+    assert one.header.unit_header.topology_elem_id == odd
+    assert one.name == 'NNR_NDU "a\\n\\x1b[31m\\u202e\u00e9"'
+
+
 def test_begin_is_checked_without_reading_further() -> None:
     check_begin(START_1 + b"garbage")
     check_begin(b"\x00\x04")

@@ -120,6 +120,16 @@ def test_a_reserved_bit_that_is_set_is_pinned() -> None:
     assert write(tree) == data
 
 
+def test_a_reserved_profile_is_read_as_the_newest_edition_while_violations_are_collected() -> None:
+    data = bytes.fromhex("00 04 02 b1") + STREAM[4:]
+    tree = parse(data, strict=False)
+    assert [problem.split(":")[0] for problem in tree["problems"]] == [
+        "unit 0 (NNR_STR) byte 3 nnr_unit_header.unit_header.general_profile_idc"
+    ]
+    assert tree["units"][3] == parse(STREAM)["units"][3]
+    assert write(tree) == data
+
+
 def test_wrong_alignment_bits_are_kept_in_their_place() -> None:
     data = START_1 + unit(1, bytes.fromhex("81 00 40 00 c3"))
     tree = parse(data, strict=False)
