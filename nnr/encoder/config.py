@@ -52,6 +52,12 @@ class EncoderConfig:
         "quantization parameters by tensor name; * and ? match any characters, the first match counts",
         metavar="NAME=N",
     )
+    allocate: bool = _option(
+        False,
+        "give each weight tensor a qp of its own, around the given one, so that a bit buys the "
+        "same reduction of "
+        "(importance-weighted) error everywhere; the total size stays",
+    )
     qp_density: int = _option(
         2, "quantization parameters per octave are 2^N", metavar="N", choices=tuple(range(8))
     )

@@ -1,10 +1,10 @@
 """The step rule of DeepCABAC: one number for a whole model.
 
-Wiedemann et al., "DeepCABAC: A universal compression algorithm for deep neural networks" (2019), equations 1
-and 2: weights are quantized with the cost eta_i (w_i - q)^2 + lambda R_i, where eta_i is the inverse variance of the
-weight's posterior, and the step size of a tensor follows from its range, the smallest of its standard
-deviations and a
-coarseness S that is searched. The standard's quantizers take eta as `importance`; this module gives the qps.
+Wiedemann et al., "DeepCABAC: A universal compression algorithm for deep neural networks" (2019), equations
+1 and 2: weights are quantized with the cost eta_i (w_i - q)^2 + lambda R_i, where eta_i is the inverse
+variance of the weight's posterior, and the step size of a tensor follows from its range, the smallest of its
+standard deviations and a coarseness S that is searched. The standard's quantizers take eta as `importance`;
+this module gives the qps.
 """
 
 from __future__ import annotations

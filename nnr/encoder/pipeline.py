@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 
 from ..decoder.plan import Role, matrix_shape
-from ..decoder.quantization import codebook_values, qp_range, uniform_values
+from ..decoder.quantization import qp_range
 from ..metadata import STORAGE_FORMAT, Metadata, TensorRecord, serialize
 from ..syntax.constants import NnrUnitType, PayloadType
 from ..syntax.stream import StreamContext, write_unit
 from .assemble import CodedUnit, Link, Member, code_unit, effective_scan_order, model_parameter_set, raw_unit
 from .carry import Cargo, Carrier, Layer, extract, load_cargo, tensor_qp
 from .config import EncoderConfig
+from .measure import coding_error, peak_of
 from .report import EncodeReport, TensorReport
 from .tools import QuantizedTensor, Quantizer, TensorJob, Transform, get_tool
 
@@ -44,8 +45,6 @@ __all__ = [
 
 #: (done_weights, total_weights, name of the tensor just done)
 Progress = Callable[[int, int, str], None]
-
-_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +136,7 @@ class Preparation:
 
     Attributes:
         cargo: how the tensors travel.
+        qps: quantization parameters by tensor name, where they are not those of the options.
     """
 
     def __init__(
@@ -160,10 +160,17 @@ class Preparation:
         self.threads = threads
         self.executor = executor
         self.node_ids = node_ids
+        self.qps: dict[str, int] = {}
+
+    def parts(self, layer: Layer, qps: Mapping[str, int] | None = None) -> tuple[Part, ...]:
+        """The parts of a unit with their quantization parameters."""
+        chosen = self.qps if qps is None else {**self.qps, **qps}
+        found = parts_of(layer, self.config)
+        return tuple(replace(part, qp=chosen.get(part.carrier.source, part.qp)) for part in found)
 
     def quantized(self) -> list[Part]:
         """The tensors that are quantized, with the qp that the options give them."""
-        parts = [part for layer in self.cargo.layers for part in parts_of(layer, self.config)]
+        parts = [part for layer in self.cargo.layers for part in self.parts(layer)]
         return [part for part in parts if part.carrier.how == "quantize"]
 
     def encode(
@@ -186,9 +193,7 @@ class Preparation:
         quantizer = self.quantizer if config is self.config else select_tools(config)[1]
         jobs = []
         for k, layer in enumerate(self.cargo.layers):
-            parts = parts_of(layer, config)
-            if qps is not None:
-                parts = tuple(replace(part, qp=qps.get(part.carrier.source, part.qp)) for part in parts)
+            parts = self.parts(layer, qps)
             jobs.append(Job(parts, Link(k, 0) if self.node_ids else None, measure=measure))
         base_qp = common_base_qp(jobs, config)
         coded = run_jobs(
@@ -214,12 +219,14 @@ def encode_stream(
         progress: called after each tensor; with a target, the counts begin anew with each attempt.
         measure: put the errors into the report.
     """
+    from . import allocation, rate_control
+
     prepared = Preparation(tensors, config, threads=threads, executor=executor, node_ids=node_ids)
+    if config.allocate:
+        prepared.qps = allocation.allocate(prepared)
     if config.target is None:
         return prepared.encode(progress=progress, measure=measure)
-    from .rate_control import reach_target
-
-    return reach_target(prepared, progress=progress, measure=measure)
+    return rate_control.reach_target(prepared, progress=progress, measure=measure)
 
 
 def parts_of(layer: Layer, config: EncoderConfig) -> tuple[Part, ...]:
@@ -298,7 +305,9 @@ def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int
     first = job.parts[0].carrier
     if first.how == "raw":
         values = extract(first)
-        raw = CodedPart(None, "raw", (), 32 * values.size, 0.0, 0.0, _peak(values, job.measure))
+        raw = CodedPart(
+            None, "raw", (), 32 * values.size, 0.0, 0.0, peak_of(values) if job.measure else math.nan
+        )
         unit = raw_unit(first.name, values, config, job.link)
         return CodedJob(unit, (raw,), time.perf_counter() - started)
     members: list[Member] = []
@@ -335,7 +344,9 @@ def _facts(values: np.ndarray, quantized: QuantizedTensor, how: str, measure: bo
     if measure:
         squared, largest = (0.0, 0.0) if exact else coding_error(values, quantized)
     qp = None if exact else quantized.qp
-    return CodedPart(qp, quantized.tool, quantized.notes, 0, squared, largest, _peak(values, measure))
+    return CodedPart(
+        qp, quantized.tool, quantized.notes, 0, squared, largest, peak_of(values) if measure else math.nan
+    )
 
 
 def _is_zero_update(job: Job, quantized: QuantizedTensor) -> bool:
@@ -361,34 +372,6 @@ def _smallest(
         return plain
     temporal = code_unit(members, payload_type, config, base_qp, link)
     return min(plain, temporal, key=lambda unit: len(unit.payload))
-
-
-def dequantized(quantized: QuantizedTensor) -> np.ndarray:
-    """What a decoder makes of a quantized tensor: float32, same shape."""
-    book = quantized.codebook
-    if book is None:
-        return uniform_values(quantized.levels, quantized.qp, quantized.qp_density)
-    return codebook_values(
-        quantized.levels, book.entries, book.zero_offset, quantized.qp, quantized.qp_density
-    )
-
-
-def coding_error(values: np.ndarray, quantized: QuantizedTensor) -> tuple[float, float]:
-    """Sum of squared errors and largest error of a quantized tensor, for reports."""
-    squared = largest = 0.0
-    flat, levels = values.reshape(-1), quantized.levels.reshape(-1)
-    for start in range(0, flat.size, _CHUNK):
-        piece = replace(quantized, levels=levels[start : start + _CHUNK])
-        error = flat[start : start + _CHUNK].astype(np.float64) - dequantized(piece)
-        squared += float(np.dot(error, error))
-        largest = max(largest, float(np.abs(error).max()))
-    return squared, largest
-
-
-def _peak(values: np.ndarray, measure: bool) -> float:
-    if not measure:
-        return float("nan")
-    return float(max(values.max(), -values.min())) if values.size else 0.0
 
 
 def tensor_job(part: Part, config: EncoderConfig, base: np.ndarray | None = None) -> TensorJob:

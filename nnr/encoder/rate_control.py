@@ -15,7 +15,8 @@ import numpy as np
 
 from ..decoder.quantization import qp_of_step
 from .carry import extract
-from .pipeline import EncodedStream, Part, Preparation, Progress, coding_error, tensor_job
+from .measure import coding_error, peak_of
+from .pipeline import EncodedStream, Part, Preparation, Progress, tensor_job
 
 __all__ = ["reach_target"]
 
@@ -135,7 +136,7 @@ def _by_size(prepared: Preparation, size: int, progress: Progress | None, measur
 def _finest_qp(part: Part, density: int) -> int:
     """The qp whose step is 2^-26 of the tensor's largest magnitude: finer than its own floats."""
     values = part.carrier.array
-    largest = float(np.float32(max(values.max(), -values.min()))) if values.size else 0.0
+    largest = float(np.float32(peak_of(values)))
     return qp_of_step(largest, density) - (26 << density) if largest > 0 else -(1 << (5 + density))
 
 
@@ -202,7 +203,7 @@ def _coarsest(part: Part, prepared: Preparation, good: Callable[[float, float, f
     values = extract(part.carrier)
     if values.size == 0:
         return part.qp
-    peak = float(max(values.max(), -values.min()))
+    peak = peak_of(values)
     if peak == 0.0:
         return part.qp
     density = config.qp_density
