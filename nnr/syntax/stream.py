@@ -208,6 +208,7 @@ class NnrUnit:
     Attributes:
         index: position in the stream; units inside aggregate units count too.
         byte_offset, size: place of the whole unit, in bytes.
+        nnr_unit_size_flag: 1 for the long size field.
         header: values of nnr_unit_header(), with the header of the type in ``header.unit_header``.
         unit_type: ``header.nnr_unit_type``; -1 for a unit that could not be read to its end.
         payload: values of the payload; None for data units, aggregate units and unknown types.
@@ -228,13 +229,13 @@ class NnrUnit:
         "index",
         "lps",
         "mps",
+        "nnr_unit_size_flag",
         "outer",
         "payload",
         "payload_bytes",
         "payload_offset",
         "profile",
         "size",
-        "size_field",
         "trailing",
         "unit_type",
     )
@@ -254,7 +255,7 @@ class NnrUnit:
         self.depth = depth
         self.size = 0
         self.contains = False
-        self.size_field = Values()
+        self.nnr_unit_size_flag = 0
         self.outer = Values()
         self.header = _NOTHING
         self.unit_type = -1
@@ -490,10 +491,11 @@ def read_unit(reader: Reader, unit: NnrUnit, end: int, ctx: StreamContext) -> No
     """Fill `unit` from its `byte_offset` on; it must end at byte `end` or before. Updates `ctx`."""
     at = unit.byte_offset
     reader.seek(at, end)
-    reader.values = unit.size_field
+    outer = reader.values = unit.outer
     reader.include(nnr_unit_size, ctx)
-    size = unit.size_field.nnr_unit_size
-    least = 3 + 2 * unit.size_field.nnr_unit_size_flag
+    size = outer.nnr_unit_size
+    unit.nnr_unit_size_flag = outer.nnr_unit_size_flag
+    least = 3 + 2 * unit.nnr_unit_size_flag
     if size < least:
         raise ConformanceError(
             f"nnr_unit_size is {size}; allowed: {least} or more, as it counts its own bytes and the header",
@@ -511,7 +513,6 @@ def read_unit(reader: Reader, unit: NnrUnit, end: int, ctx: StreamContext) -> No
     unit.size = size
     end = at + size
     reader.bound(end)
-    reader.values = unit.outer
     _read_header(reader, unit, ctx)
     header = unit.header
     unit_type = unit.unit_type = header.nnr_unit_type
@@ -522,11 +523,13 @@ def read_unit(reader: Reader, unit: NnrUnit, end: int, ctx: StreamContext) -> No
         _check_raw_size(unit, inner)
     elif unit_type in _PARSED_PAYLOADS:
         _read_payload(reader, unit, ctx)
-        unit.trailing = reader.data[reader.pos >> 3 : end]
+        if reader.pos != reader.end:
+            unit.trailing = reader.data[reader.pos >> 3 : end]
     ctx.update(unit_type, inner, unit.payload)
     unit.profile = ctx.profile if ctx.profile is not None else -1
     unit.mps = ctx.mps
     unit.lps = ctx.lps
+    unit.outer = _NOTHING
 
 
 def _read_header(reader: Reader, unit: NnrUnit, ctx: StreamContext) -> None:

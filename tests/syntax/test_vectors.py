@@ -103,7 +103,7 @@ def test_units_stand_where_the_descriptions_of_the_vectors_say() -> None:
                 continue
             one = places[unit["offset"]]
             assert (one.size, one.name.split()[0]) == (unit["size"], unit["type"])
-            assert one.size_field.nnr_unit_size_flag == int(unit["long_size_field"])
+            assert one.nnr_unit_size_flag == int(unit["long_size_field"])
             checked += 1
     assert checked > 1000
 
