@@ -5,11 +5,14 @@ python docs/render_clauses.py            # rewrites the page
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import re
 from pathlib import Path
 
-from nnr.decoder import decode, lazy  # noqa: F401  (importing the decoder fills the registry)
+import nnr.decoder
+import nnr.syntax
 from nnr.decoder.clauses import registry
 from nnr.syntax.serdes import TABLES
 
@@ -29,6 +32,9 @@ two. Doubts and decisions are in [errata](errata.md); every syntax element is in
 
 def realised() -> dict[str, list[str]]:
     """Section -> dotted names of functions, decoder and syntax tables together."""
+    for package in (nnr.decoder, nnr.syntax):  # importing a module fills the registries
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
     found = {section: list(names) for section, names in registry().items()}
     for name, function in TABLES.items():
         if not function.__module__.startswith("nnr."):
