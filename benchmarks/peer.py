@@ -86,6 +86,17 @@ class Peer:
         answer = self._ask({"do": "encode", **job, "args": args})
         return PeerResult(answer["cpu_seconds"], data=target.read_bytes())
 
+    def quantize(self, tensors: Mapping[str, np.ndarray], **args: Any) -> float:
+        """CPU seconds of quantization alone; arguments as of `encode`, of the first edition.
+
+        Raises:
+            PeerError: the peer refuses.
+        """
+        source = self._path("in.npz")
+        np.savez(source, **{f"t{k}": array for k, array in enumerate(tensors.values())})
+        job = {"do": "quantize", "tensors": str(source), "names": list(tensors), "args": args}
+        return float(self._ask(job)["cpu_seconds"])
+
     def decode(self, data: bytes) -> PeerResult:
         """Decode a bitstream.
 

@@ -5,6 +5,7 @@ public functions are called; for profile 0, which they do not offer, the functio
 imports its frameworks when it is loaded; empty modules stand in for them.
 
     {"do": "encode", "tensors": NPZ, "names": [...], "output": FILE, "profile": 0 | 1, "args": {...}}
+    {"do": "quantize", "tensors": NPZ, "names": [...], "args": {...}}
     {"do": "decode", "input": FILE, "output": NPZ}
 
 NPZ files hold the arrays under t0, t1, ... in the order of `names`. Answers: {"cpu_seconds": ...}, after
@@ -37,7 +38,7 @@ import nncodec.nnc as nnc  # noqa: E402
 from nncodec.nnc_core import approximator, coder, nnr_model  # noqa: E402
 
 
-def encode_profile0(
+def quantize_profile0(
     tensors,
     qp=-38,
     qp_density=2,
@@ -49,7 +50,7 @@ def encode_profile0(
     param_opt=True,
     cabac_unary_length_minus1=10,
 ):
-    """What `nnc.compress` does, for the first edition."""
+    """The first half of what `nnc.compress` does, for the first edition: model, header, quantized tensors."""
     model = nnr_model.NNRModel(tensors)
     data = approximator.init_approx_data(
         tensors, model.model_info, qp_density=qp_density, scan_order=scan_order
@@ -68,13 +69,29 @@ def encode_profile0(
         "parent_node_id_present_flag": 0,
         "node_id_present_flag": 0,
     }
-    approximated = approximator.approx(info, model.model_info, data, header)
+    return model, header, approximator.approx(info, model.model_info, data, header)
+
+
+def encode_profile0(tensors, **args):
+    """What `nnc.compress` does, for the first edition."""
+    model, header, approximated = quantize_profile0(tensors, **args)
     return coder.encode(enc_info=header, model_info=model.model_info, approx_data=approximated)[0]
 
 
-def encode(job):
+def load(job):
     with np.load(job["tensors"]) as archive:
-        tensors = {name: archive[f"t{k}"] for k, name in enumerate(job["names"])}
+        return {name: archive[f"t{k}"] for k, name in enumerate(job["names"])}
+
+
+def quantize(job):
+    tensors = load(job)
+    started = time.process_time()
+    quantize_profile0(tensors, **job["args"])
+    return {"cpu_seconds": time.process_time() - started}
+
+
+def encode(job):
+    tensors = load(job)
     started = time.process_time()
     if job["profile"] == 0:
         data = encode_profile0(tensors, **job["args"])
@@ -103,7 +120,7 @@ def main():
     for line in sys.stdin:
         job = json.loads(line)
         try:
-            answer = {"encode": encode, "decode": decode}[job["do"]](job)
+            answer = {"encode": encode, "quantize": quantize, "decode": decode}[job["do"]](job)
         except BaseException as error:  # it ends the interpreter on bad arguments
             if isinstance(error, KeyboardInterrupt):
                 raise
