@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from nnr.limits import Limits
 from nnr.syntax.constants import NnrUnitType
 from nnr.syntax.data_unit import coded_elements
 from nnr.syntax.serdes import Syntax, Table, Values, float_from_bits
@@ -54,6 +55,7 @@ class Sampler(Syntax):
     def __init__(self, draw: Draw, fixed: dict[str, Any] | None = None) -> None:
         self.draw = draw
         self.fixed = fixed or {}
+        self.limits = Limits()
         self.values = Values()
 
     def _code(self, kind: str, n: int, name: str, index: tuple[int, ...], options: dict[str, Any]) -> None:

@@ -63,6 +63,15 @@ else:
     _call
     _reload
 """
+_INCLUDE = """
+_leave
+try:
+    _fast
+except BitstreamError as _error:
+    s._place(_error, _table)
+    raise
+_reload
+"""
 _CHECKS = {
     "min": "_given >= _bound",
     "max": "_given <= _bound",
@@ -160,6 +169,12 @@ class _Inliner:
             return [*before, *_statements("_d[_name] = _given", _name=name, _given=value)]
         if method.attr == "require":
             return _statements("if not _condition:\n    _leave\n    _call", _condition=call.args[0], **parts)
+        if method.attr == "include" and ast.unparse(call.args[0]) in _HOT:
+            table, *arguments = call.args
+            fast = ast.Call(
+                ast.Name(f"fast_{ast.unparse(table)}"), [ast.Name("s"), ast.Name("v"), *arguments], []
+            )
+            return _statements(_INCLUDE, _fast=fast, _table=table, **parts)
         if method.attr == "limit":
             limit, value = call.args[0], call.args[1]
             assert isinstance(limit, ast.Constant)
@@ -244,6 +259,7 @@ def made_source() -> str:
         "# fmt: off",
         "# ruff: noqa",
         "# mypy: ignore-errors",
+        "from ..errors import BitstreamError",
     ]
     lines += [f"from .{source} import {', '.join(sorted(imports[source]))}" for source in sorted(imports)]
     for name, function in functions.items():

@@ -215,17 +215,19 @@ def _supply(s: Syntax, v: Values, supplied: Mapping[str, Any]) -> None:
 def _check_dimensions(s: Syntax, v: Values, ctx: StreamContext) -> None:
     """(semantics 4 to 6) Dimensions known, possible and within the limits; the role of a separate G or H."""
     name = v.element_ids[0] if v.element_ids else ""
-    if "tensor_dimensions" not in v:
+    dimensions = v.get("tensor_dimensions")
+    if dimensions is None:
         s.unknown("count_tensor_dimensions", _REMEDY % name)
-    dimensions = v.tensor_dimensions
     elements = math.prod(dimensions)
-    s.require(
-        0 not in dimensions or dimensions == [0],
-        f"tensor_dimensions {list(dimensions)} have a zero",
-        "each at least 1, or the single dimension 0 of an empty vector",
-        "semantics 4",
-    )
-    s.limit("max_tensor_elements", elements, f"the number of elements of {name!r}")
+    if elements == 0 and dimensions != [0]:
+        s.require(
+            False,
+            f"tensor_dimensions {list(dimensions)} have a zero",
+            "each at least 1, or the single dimension 0 of an empty vector",
+            "semantics 4",
+        )
+    if elements > s.limits.max_tensor_elements:
+        s.limit("max_tensor_elements", elements, f"the number of elements of {name!r}")
     role = ""
     if v.compressed_parameter_types & _DC and (
         v.nnr_compressed_data_unit_payload_type == _BLOCK or v.count_tensor_dimensions > 1

@@ -195,7 +195,7 @@ def _bytes_entry(name: str, offset: int, data: memoryview, clause: str) -> dict[
         "descriptor": "bytes",
         "value": plain_value(element),
         "clause": clause,
-        "status": "V" if name == "nnr_unit_payload" else "S",
+        "status": "S" if name == "trailing_data" else "V",
     }
 
 

@@ -1,7 +1,9 @@
 """Syntax tables as straight-line code; made by compile_tables.py, not to be edited."""
+
 # fmt: off
 # ruff: noqa
 # mypy: ignore-errors
+from ..errors import BitstreamError
 from .data_unit import DataFormat, ParentNodeIdType, PayloadType, _BLOCK, _DC, _FLOAT, _INT, _TYPES_OF_COUNT, _check_dimensions, _codebook, _codebook_centre_offset, _codebook_size, _element_ids, _supply, entry_point_count, entry_point_list, integer_codebook, nnr_compressed_data_unit_header, tensor_dimensions_list, topology_elements_ids_list, topology_tensor_dimension_mapping
 from .stream import NnrUnitType, UNIT_HEADERS, _require_order, nnr_unit_header, nnr_unit_size
 from .topology import topology_elements_ids_list
@@ -146,7 +148,11 @@ def fast_nnr_compressed_data_unit_header(s, v, ctx):
         _end = s._word_end
     if v.nnr_multiple_topology_elements_present_flag == 1:
         s.pos = _pos
-        s.include(topology_elements_ids_list, ctx, ctx.mps_topology_indexed_reference_flag)
+        try:
+            fast_topology_elements_ids_list(s, v, ctx, ctx.mps_topology_indexed_reference_flag)
+        except BitstreamError as _error:
+            s._place(_error, topology_elements_ids_list)
+            raise
         _pos = s.pos
         _word = s._word
         _end = s._word_end
@@ -437,7 +443,11 @@ def fast_nnr_compressed_data_unit_header(s, v, ctx):
                 _end = s._word_end
         if v.tensor_dimensions_flag:
             s.pos = _pos
-            s.include(tensor_dimensions_list, ctx)
+            try:
+                fast_tensor_dimensions_list(s, v, ctx)
+            except BitstreamError as _error:
+                s._place(_error, tensor_dimensions_list)
+                raise
             _pos = s.pos
             _word = s._word
             _end = s._word_end
@@ -505,7 +515,11 @@ def fast_nnr_compressed_data_unit_header(s, v, ctx):
             _end = s._word_end
         if v.scan_order > 0:
             s.pos = _pos
-            s.include(entry_point_list, ctx, v)
+            try:
+                fast_entry_point_list(s, v, ctx, v)
+            except BitstreamError as _error:
+                s._place(_error, entry_point_list)
+                raise
             _pos = s.pos
             _word = s._word
             _end = s._word_end

@@ -58,6 +58,7 @@ _TPL = int(NnrUnitType.NNR_TPL)
 _QNT = int(NnrUnitType.NNR_QNT)
 _NDU = int(NnrUnitType.NNR_NDU)
 _AGG = int(NnrUnitType.NNR_AGG)
+_RAW_FLOAT = int(PayloadType.NNR_PT_RAW_FLOAT)
 
 SHORT_SIZE_MAX = 32767
 """(syntax 2.2) Largest unit with the size in two bytes."""
@@ -149,7 +150,7 @@ class StreamContext:
         if unit_type != _AGG:
             self._g_unit = None
         if unit_type == _STR:
-            # A reserved profile comes here only while violations are collected; the newest edition is assumed.
+            # A reserved profile comes here only while violations are collected: the newest edition, then.
             self.begin_network(min(unit_header.general_profile_idc, Profile.EDITION_2))
         elif payload is not None:
             if unit_type == _MPS:
@@ -520,7 +521,8 @@ def read_unit(reader: Reader, unit: NnrUnit, end: int, ctx: StreamContext) -> No
     unit.payload_bytes = reader.data[unit.payload_offset : end]
     inner: Values = header.get("unit_header", _NOTHING)
     if unit_type == _NDU:
-        _check_raw_size(unit, inner)
+        if inner.nnr_compressed_data_unit_payload_type == _RAW_FLOAT:
+            _check_raw_size(unit, inner)
     elif unit_type in _PARSED_PAYLOADS:
         _read_payload(reader, unit, ctx)
         if reader.pos != reader.end:
@@ -621,8 +623,6 @@ def _read_payload(reader: Reader, unit: NnrUnit, ctx: StreamContext) -> None:
 
 def _check_raw_size(unit: NnrUnit, inner: Values) -> None:
     """(syntax 9.6) A raw-float payload has four bytes for each element, unless it is a part of one."""
-    if inner.nnr_compressed_data_unit_payload_type != PayloadType.NNR_PT_RAW_FLOAT:
-        return
     if unit.header.partial_data_counter:
         return
     need = 4 * coded_elements(inner)
