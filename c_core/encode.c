@@ -11,6 +11,7 @@
 #include "dq.h"
 #include "layout.h"
 #include "nnr_core.h"
+#include "rate_nearest.h"
 #include "rate_trellis.h"
 #include "search.h"
 #include "tokens.h"
@@ -23,7 +24,7 @@ typedef struct {
 } entry_mark;
 
 enum {
-    SAMPLED_POSITIONS = 1 << 14, /* that choose the first parameters of a trellis with rate */
+    SAMPLED_POSITIONS = 1 << 12, /* that choose the first parameters of a trellis with rate */
     SAMPLE_PIECES = 16
 };
 
@@ -45,7 +46,8 @@ struct nnr_encoder {
     int64_t zero_rows_capacity;
     uint8_t *bytes; /* payloads of the batch, each with lead bytes before it */
     int64_t bytes_used, bytes_capacity;
-    rate_trellis *trellis; /* made when it is needed */
+    rate_trellis *trellis; /* both made when they are needed */
+    rate_nearest *nearest;
     entry_mark *marks;
     int64_t mark_count, mark_capacity;
     /* large members last */
@@ -501,7 +503,8 @@ static int sample_parameters(nnr_encoder *encoder, const tensor_layout *layout, 
         piece.levels += first;
         piece.base = layout->base ? layout->base + first : NULL;
         piece.history = layout->history ? layout->history + first : NULL;
-        status = nnr_quantize_trellis(weights + first, piece.levels, 1, length, 0, step);
+        status = layout->dq ? nnr_quantize_trellis(weights + first, piece.levels, 1, length, 0, step)
+                            : nnr_quantize_nearest(weights + first, piece.levels, length, step);
         if (status != NNR_OK)
             return status;
         put_samples(encoder, &piece, 0, NULL);
@@ -510,35 +513,64 @@ static int sample_parameters(nnr_encoder *encoder, const tensor_layout *layout, 
     return encoder->status;
 }
 
+/* Either quantizer needs a tensor that can be quantized, and a step. */
+static int open_quantizer(nnr_encoder *encoder, const nnr_unit *unit, const nnr_tensor *tensor, double lambda_scale,
+                          int dq, tensor_layout *layout)
+{
+    if (!encoder || !unit || !tensor || !nnr_unit_is_sound(unit, INT64_MAX) || (unit->dq_flag != 0) != dq ||
+        !nnr_tensor_is_sound(unit, tensor) || !tensor->has_qp || !(lambda_scale >= 0.0 && lambda_scale <= 1e6))
+        return NNR_ERR_ARGUMENT;
+    nnr_layout_of(layout, unit, tensor);
+    if (layout->bounded)
+        return NNR_ERR_ARGUMENT;
+    layout->step = nnr_step_size(tensor->qp, tensor->qp_density);
+    set_tools(layout, tensor, NULL, layout->parent && nnr_has_tool_flags(layout) && tensor->hist_flag == 1);
+    return NNR_OK;
+}
+
 int nnr_quantize_trellis_rate(nnr_encoder *encoder, const nnr_unit *unit, const nnr_tensor *tensor,
                               const float *weights, const float *importance, double lambda_scale)
 {
     const double bit_price = lambda_scale * 0.32346868426128113; /* 4 * ln 2 / 6 * 0.7 */
     tensor_layout layout;
-    float step;
-    int status;
+    int status = open_quantizer(encoder, unit, tensor, lambda_scale, 1, &layout);
 
-    if (!encoder || !unit || !tensor || !nnr_unit_is_sound(unit, INT64_MAX) || !unit->dq_flag ||
-        !nnr_tensor_is_sound(unit, tensor) || !tensor->has_qp || !(lambda_scale >= 0.0 && lambda_scale <= 1e6))
-        return NNR_ERR_ARGUMENT;
-    nnr_layout_of(&layout, unit, tensor);
-    if (layout.bounded)
-        return NNR_ERR_ARGUMENT;
-    if (layout.rows == 0 || layout.cols == 0)
-        return NNR_OK;
-    step = nnr_step_size(tensor->qp, tensor->qp_density);
+    if (status != NNR_OK || layout.rows == 0 || layout.cols == 0)
+        return status;
     if (lambda_scale == 0.0 && !importance)
-        return nnr_quantize_trellis(weights, layout.levels, layout.rows, layout.cols, tensor->scan_order, step);
+        return nnr_quantize_trellis(weights, layout.levels, layout.rows, layout.cols, tensor->scan_order,
+                                    layout.step);
     if (!encoder->trellis)
         encoder->trellis = nnr_rate_trellis_new();
     if (!encoder->trellis)
         return NNR_ERR_MEMORY;
-    set_tools(&layout, tensor, NULL, layout.parent && nnr_has_tool_flags(&layout) && tensor->hist_flag == 1);
-    status = sample_parameters(encoder, &layout, weights, step);
+    status = sample_parameters(encoder, &layout, weights, layout.step);
     if (status != NNR_OK)
         return status;
     return nnr_rate_trellis_run(encoder->trellis, &encoder->search.prices, &layout, encoder->trial_parameter,
-                                weights, importance, (double)step, bit_price);
+                                weights, importance, (double)layout.step, bit_price);
+}
+
+int nnr_quantize_nearest_rate(nnr_encoder *encoder, const nnr_unit *unit, const nnr_tensor *tensor,
+                              const float *weights, const float *importance, double lambda_scale)
+{
+    const double bit_price = lambda_scale * 0.11552453009332421; /* ln 2 / 6 */
+    tensor_layout layout;
+    int status = open_quantizer(encoder, unit, tensor, lambda_scale, 0, &layout);
+
+    if (status != NNR_OK || layout.rows == 0 || layout.cols == 0)
+        return status;
+    if (lambda_scale == 0.0)
+        return nnr_quantize_nearest(weights, layout.levels, layout.rows * layout.cols, layout.step);
+    if (!encoder->nearest)
+        encoder->nearest = nnr_rate_nearest_new();
+    if (!encoder->nearest)
+        return NNR_ERR_MEMORY;
+    status = sample_parameters(encoder, &layout, weights, layout.step);
+    if (status != NNR_OK)
+        return status;
+    return nnr_rate_nearest_run(encoder->nearest, &encoder->search.prices, &layout, encoder->trial_parameter,
+                                weights, importance, (double)layout.step, bit_price);
 }
 
 nnr_encoder *nnr_encoder_new(void)
@@ -558,6 +590,7 @@ void nnr_encoder_free(nnr_encoder *encoder)
         free(encoder->bytes);
         free(encoder->marks);
         nnr_rate_trellis_free(encoder->trellis);
+        nnr_rate_nearest_free(encoder->nearest);
         free(encoder);
     }
 }

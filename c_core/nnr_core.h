@@ -122,6 +122,11 @@ int nnr_quantize_trellis(const float *weights, int32_t *levels, int64_t rows, in
 int nnr_quantize_trellis_rate(nnr_encoder *encoder, const nnr_unit *unit, const nnr_tensor *tensor,
                               const float *weights, const float *importance, double lambda_scale);
 
+/* (encoding 5.3) Uniform levels with a price on the rate: importance * (w/step - q)^2 + lambda_scale * 0.1155 *
+   bits. Arguments as above, in a unit with dq_flag 0; lambda_scale 0 gives the nearest levels. */
+int nnr_quantize_nearest_rate(nnr_encoder *encoder, const nnr_unit *unit, const nnr_tensor *tensor,
+                              const float *weights, const float *importance, double lambda_scale);
+
 enum { NNR_CONTEXT_COUNT = 1111 }; /* contexts of a handle, numbered as in contexts.h */
 
 /* The same engine step by step, for tests and traces. `data` must live as long as it is read. The step

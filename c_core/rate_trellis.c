@@ -14,18 +14,14 @@
 
 #include "dq.h"
 #include "quad.h"
+#include "rate_model.h"
 #include "scan.h"
 #include "trellis.h"
 
 enum {
-    BLOCK = 64,
+    BLOCK = REPLAY_LEVELS,
     KEPT_DECISIONS = 1 << 20,
-    LOWEST = 128, /* weights whose lowest candidate is below have their prices in a table */
-    /* Situations of a weight that its price row depends on: neighbour class (3) and sign, and the same at
-       history positions; with a temporal base magnitude class or history (3), sign of the base and sign. */
-    SITUATION_HISTORY = 6,
-    SITUATION_BASE = 12,
-    SITUATIONS = 24
+    LOWEST = 128 /* weights whose lowest candidate is below have their prices in a table */
 };
 
 /* Prices of significance and sign from each state, in the order of the path costs below. */
@@ -49,25 +45,15 @@ typedef struct {
 } weight_costs;
 
 struct rate_trellis {
-    const price_model *prices;
-    const tensor_layout *layout;
-    const uint8_t *parameter;
-    float unit; /* cost of 2^-15 bit */
-    rated_context contexts[CTX_COUNT];
+    rate_model model;
     price_row rows[SITUATIONS];
     float magnitude_cost[2][LOWEST][4]; /* by sign, lowest candidate and class */
     weight_costs costs[BLOCK];
     paths path;
     unsigned last_sign; /* class of the sign of the weight before, were it not zero; 0 at a start */
     unsigned last_zero; /* by state: the last index of the path is 0 */
-    /* the piece in work */
-    double size[PIECE_POSITIONS];
-    uint8_t negative[PIECE_POSITIONS];
-    float importance[PIECE_POSITIONS];
-    int32_t base[PIECE_POSITIONS];
-    uint8_t history[PIECE_POSITIONS];
+    rate_piece piece;
     uint8_t step[PIECE_POSITIONS];
-    int32_t level[PIECE_POSITIONS];
     /* two bytes of decisions a weight: parity, and index zero, by which each state is reached */
     uint8_t (*decisions)[2];
     int64_t decision_capacity;
@@ -90,49 +76,10 @@ void nnr_rate_trellis_free(rate_trellis *t)
 
 /* ---- prices ------------------------------------------------------------------------------------------ */
 
-NNR_INLINE uint32_t bin_price(const rate_trellis *t, int ctx, unsigned bin)
-{
-    return price_of(t->prices, &t->contexts[ctx].now, bin);
-}
-
-NNR_INLINE int greater_context(const rate_trellis *t, int j, unsigned negative, int64_t base)
-{
-    if (base == 0)
-        return CTX_GREATER + 2 * j + (int)negative;
-    return CTX_GREATER + 2 * t->layout->unary_length + 2 * j + ((base < 0 ? -base : base) < j);
-}
-
-/* Price of the escape code of `rest`, which counts from 0. */
-static uint32_t escape_price(const rate_trellis *t, int64_t rest)
-{
-    uint32_t price = 0;
-    int exponent = 0;
-    while (rest >= (int64_t)1 << exponent && exponent < t->layout->escape_count) {
-        rest -= (int64_t)1 << exponent;
-        price += bin_price(t, CTX_ESCAPE + exponent++, 1);
-    }
-    if (exponent < t->layout->escape_count)
-        price += bin_price(t, CTX_ESCAPE + exponent, 0);
-    return price + (uint32_t)exponent * BIT;
-}
-
-/* (decoding 7) Price of the bins behind the sign, one by one. */
-static uint32_t long_price(const rate_trellis *t, int64_t index, unsigned negative, int64_t base)
-{
-    const int n = t->layout->unary_length;
-    uint32_t price = 0;
-    int j;
-    for (j = 0; j < n && j < index - 1; j++)
-        price += bin_price(t, greater_context(t, j, negative, base), 1);
-    if (j < n)
-        return price + bin_price(t, greater_context(t, j, negative, base), 0);
-    return price + escape_price(t, index - n - 1);
-}
-
 /* Costs of the four candidates of weights without a temporal base, up to the largest that a block has. */
 NNR_NOINLINE void tabulate_magnitudes(rate_trellis *t, int32_t largest)
 {
-    const int n = t->layout->unary_length;
+    const int n = t->model.layout->unary_length;
     unsigned negative;
     for (negative = 0; negative < 2; negative++) {
         float cost[(LOWEST + 4) / 2 + 1]; /* by index */
@@ -141,10 +88,10 @@ NNR_NOINLINE void tabulate_magnitudes(rate_trellis *t, int32_t largest)
         for (index = 1; index <= (largest + 4) >> 1; index++) {
             if (index <= n) {
                 const int ctx = CTX_GREATER + 2 * (index - 1) + (int)negative;
-                cost[index] = t->unit * (float)(ones + bin_price(t, ctx, 0));
-                ones += bin_price(t, ctx, 1);
+                cost[index] = t->model.unit * (float)(ones + bin_price(&t->model, ctx, 0));
+                ones += bin_price(&t->model, ctx, 1);
             } else {
-                cost[index] = t->unit * (float)(ones + escape_price(t, index - n - 1));
+                cost[index] = t->model.unit * (float)(ones + nnr_rate_escape_price(&t->model, index - n - 1));
             }
         }
         for (lowest = 1; lowest <= largest; lowest++)
@@ -153,45 +100,20 @@ NNR_NOINLINE void tabulate_magnitudes(rate_trellis *t, int32_t largest)
     }
 }
 
-static unsigned situation_of(unsigned neighbour, unsigned negative, int32_t base, unsigned history)
-{
-    if (base != 0) {
-        const unsigned kind = history ? 2u : (unsigned)(base < -1 || base > 1);
-        return SITUATION_BASE + 4 * kind + 2 * (unsigned)(base > 0) + negative;
-    }
-    return (history ? (unsigned)SITUATION_HISTORY : 0u) + 2 * neighbour + negative;
-}
-
-/* Contexts of a situation: significance is the first plus stride * state. */
-static void situation_contexts(unsigned situation, int *sig, int *stride, int *sign)
-{
-    if (situation >= SITUATION_BASE) {
-        const int kind = (int)(situation - SITUATION_BASE) / 4;
-        *sig = kind == 2 ? CTX_SIG_HISTORY : CTX_SIG_BASE + kind;
-        *stride = kind == 2 ? 1 : 2;
-        *sign = CTX_SIGN_BASE + (int)(situation >> 1 & 1);
-    } else {
-        const int neighbour = (int)(situation % SITUATION_HISTORY) / 2;
-        *sig = situation >= SITUATION_HISTORY ? CTX_SIG_HISTORY : CTX_SIG + neighbour;
-        *stride = situation >= SITUATION_HISTORY ? 1 : 3;
-        *sign = CTX_SIGN + neighbour;
-    }
-}
-
 NNR_NOINLINE void tabulate_rows(rate_trellis *t)
 {
-    const unsigned count = t->layout->base ? SITUATIONS : t->layout->history ? SITUATION_BASE : SITUATION_HISTORY;
+    const unsigned count = situation_end(t->model.layout);
     unsigned situation, lane;
     for (situation = 0; situation < count; situation++) {
         price_row *row = &t->rows[situation];
         int sig, stride, sign;
         uint32_t sign_price;
         situation_contexts(situation, &sig, &stride, &sign);
-        sign_price = bin_price(t, sign, situation & 1);
+        sign_price = bin_price(&t->model, sign, situation & 1);
         for (lane = 0; lane < 8; lane++) {
             const int ctx = sig + stride * LANE_STATE[lane];
-            row->zero[lane] = t->unit * (float)bin_price(t, ctx, 0);
-            row->some[lane] = t->unit * (float)(bin_price(t, ctx, 1) + sign_price);
+            row->zero[lane] = t->model.unit * (float)bin_price(&t->model, ctx, 0);
+            row->some[lane] = t->model.unit * (float)(bin_price(&t->model, ctx, 1) + sign_price);
         }
     }
 }
@@ -224,15 +146,15 @@ NNR_NOINLINE void measure_block(rate_trellis *t, int64_t first, int64_t count)
     block_errors e;
     int32_t largest = 1, n;
     int64_t i;
-    measure_errors(t->size + first, t->importance + first, count, &e);
+    measure_errors(t->piece.size + first, t->piece.importance + first, count, &e);
     for (i = 0; i < count; i++)
         largest = e.lowest[i] > largest ? e.lowest[i] : largest;
     tabulate_magnitudes(t, largest < LOWEST ? largest : LOWEST - 1);
     tabulate_rows(t);
     for (i = 0; i < count; i++) {
         const int64_t p = first + i;
-        const unsigned negative = t->negative[p];
-        const int32_t lowest = e.lowest[i], base = t->base[p];
+        const unsigned negative = t->piece.negative[p];
+        const int32_t lowest = e.lowest[i], base = t->piece.base[p];
         weight_costs *w = &t->costs[i];
         float far[4];
         const float *cost = far;
@@ -240,14 +162,14 @@ NNR_NOINLINE void measure_block(rate_trellis *t, int64_t first, int64_t count)
             cost = t->magnitude_cost[negative][lowest];
         else
             for (n = lowest; n < lowest + 4; n++)
-                far[n & 3] = t->unit * (float)long_price(t, (n + 1) >> 1, negative, base);
+                far[n & 3] = t->model.unit * (float)nnr_rate_magnitude_price(&t->model, (n + 1) >> 1, negative, base);
         w->zero = e.zero[i];
         w->class0 = e.by_class[0][i] + cost[0];
         w->class1 = e.by_class[1][i] + cost[1];
         w->class2 = e.by_class[2][i] + cost[2];
         w->class3 = e.by_class[3][i] + cost[3];
-        w->behind_zero = (uint8_t)situation_of(0, negative, base, t->history[p]);
-        w->behind_other = (uint8_t)situation_of(t->last_sign, negative, base, t->history[p]);
+        w->behind_zero = (uint8_t)situation_of(0, negative, base, t->piece.history[p]);
+        w->behind_other = (uint8_t)situation_of(t->last_sign, negative, base, t->piece.history[p]);
         t->last_sign = 2 - negative;
     }
 }
@@ -329,48 +251,21 @@ NNR_INLINE int32_t level_of(double x, unsigned step)
     return candidate(lowest_candidate(x), residue_class(parity, odd)) & (zero - 1);
 }
 
-static void update(rate_trellis *t, int ctx, unsigned bin)
-{
-    adapt(t->prices, &t->contexts[ctx], bin);
-}
-
-static void update_magnitude(rate_trellis *t, int64_t index, unsigned negative, int64_t base)
-{
-    const int n = t->layout->unary_length;
-    int64_t rest = index - n - 1;
-    int j, exponent = 0;
-    for (j = 0; j < n && j < index - 1; j++)
-        update(t, greater_context(t, j, negative, base), 1);
-    if (j < n) {
-        update(t, greater_context(t, j, negative, base), 0);
-        return;
-    }
-    while (rest >= (int64_t)1 << exponent && exponent < t->layout->escape_count) {
-        rest -= (int64_t)1 << exponent;
-        update(t, CTX_ESCAPE + exponent++, 1);
-    }
-    if (exponent < t->layout->escape_count)
-        update(t, CTX_ESCAPE + exponent, 0);
-}
-
 /* Let the contexts see the best path of a block. */
 NNR_NOINLINE void replay(rate_trellis *t, unsigned state, int64_t first, int64_t count, unsigned zero_before)
 {
     int64_t i;
     for (i = 0; i < count; i++) {
         const int64_t p = first + i;
-        const int32_t index = (level_of(t->size[p], t->step[p]) + 1) >> 1;
-        const unsigned negative = t->negative[p];
+        const int32_t index = (level_of(t->piece.size[p], t->step[p]) + 1) >> 1;
+        const unsigned negative = t->piece.negative[p];
         int sig, stride, sign;
         situation_contexts(zero_before ? t->costs[i].behind_zero : t->costs[i].behind_other, &sig, &stride, &sign);
-        update(t, sig + stride * (int)state, index != 0);
-        if (index != 0) {
-            update(t, sign, negative);
-            update_magnitude(t, index, negative, t->base[p]);
-        }
+        note_level(&t->model, sig + stride * (int)state, sign, index, negative, t->piece.base[p]);
         zero_before = index == 0;
         state = next_state(state, (unsigned)index & 1);
     }
+    nnr_rate_adapt(&t->model);
 }
 
 /* ---- pieces ------------------------------------------------------------------------------------------------ */
@@ -378,27 +273,10 @@ NNR_NOINLINE void replay(rate_trellis *t, unsigned state, int64_t first, int64_t
 /* (decoding 9.2) Start of the tensor or of a block row: initial contexts, neighbour zero on every path. */
 static void start_contexts(rate_trellis *t)
 {
-    int ctx;
-    for (ctx = 0; ctx < context_end(t->layout); ctx++)
-        t->contexts[ctx] = rated_context_of(t->parameter[ctx]);
+    nnr_rate_model_reset(&t->model);
     t->path.even_zero = t->path.odd_zero = mask_all();
     t->last_zero = 0xff;
     t->last_sign = 0;
-}
-
-NNR_NOINLINE void load_piece(rate_trellis *t, const float *weights, const float *importance, const run *r)
-{
-    const tensor_layout *layout = t->layout;
-    int64_t row, col, i = 0;
-    for (row = 0; row < r->height; row++) {
-        const int64_t start = r->first + row * r->stride;
-        for (col = 0; col < r->width; col++, i++) {
-            t->negative[i] = weights[start + col] < 0.0f;
-            t->importance[i] = importance ? importance[start + col] : 1.0f;
-            t->base[i] = layout->base ? layout->base[start + col] : 0;
-            t->history[i] = layout->history ? layout->history[start + col] != 0 : 0;
-        }
-    }
 }
 
 static void run_piece(rate_trellis *t, int64_t count, uint8_t (*decisions)[2])
@@ -449,10 +327,7 @@ int nnr_rate_trellis_run(rate_trellis *t, const price_model *prices, const tenso
 
     if (!reserve_decisions(t, layout->rows * layout->cols))
         return NNR_ERR_MEMORY;
-    t->prices = prices;
-    t->layout = layout;
-    t->parameter = parameter;
-    t->unit = (float)(bit_price / BIT);
+    nnr_rate_model_start(&t->model, prices, layout, parameter, bit_price);
     t->path.even = quad_load(START);
     t->path.odd = quad_load(START + 4);
     start_contexts(t);
@@ -460,11 +335,11 @@ int nnr_rate_trellis_run(rate_trellis *t, const price_model *prices, const tenso
     for (number = 0; number < scan.count; number++) {
         const run r = scan_piece(&scan, number);
         const int64_t count = r.height * r.width;
-        if (!nnr_trellis_sizes(weights, &r, step, t->size)) {
+        if (!nnr_trellis_sizes(weights, &r, step, t->piece.size)) {
             release_decisions(t, KEPT_DECISIONS);
             return NNR_ERR_LEVEL;
         }
-        load_piece(t, weights, importance, &r);
+        nnr_rate_load_piece(&t->piece, layout, weights, importance, &r);
         if (scan.across > 0 && number % scan.across == 0)
             start_contexts(t);
         run_piece(t, count, end);
@@ -475,11 +350,11 @@ int nnr_rate_trellis_run(rate_trellis *t, const price_model *prices, const tenso
         const run r = scan_piece(&scan, number);
         const int64_t count = r.height * r.width;
         end -= count;
-        nnr_trellis_sizes(weights, &r, step, t->size);
+        nnr_trellis_sizes(weights, &r, step, t->piece.size);
         state = trace_back(state, end, count, t->step);
         for (i = 0; i < count; i++)
-            t->level[i] = level_of(t->size[i], t->step[i]);
-        nnr_trellis_store(weights, &r, t->level, layout->levels);
+            t->piece.level[i] = level_of(t->piece.size[i], t->step[i]);
+        nnr_trellis_store(weights, &r, t->piece.level, layout->levels);
     }
     release_decisions(t, KEPT_DECISIONS);
     return NNR_OK;

@@ -23,6 +23,8 @@ SOURCES = [
     "encode.c",
     "quantize.c",
     "trellis.c",
+    "rate_model.c",
+    "rate_nearest.c",
     "rate_trellis.c",
 ]
 

@@ -41,6 +41,7 @@ __all__ = [
     "new_tensors",
     "new_units",
     "quantize_nearest",
+    "quantize_nearest_rate",
     "quantize_trellis",
     "quantize_trellis_rate",
     "unit_error",
@@ -383,6 +384,56 @@ def quantize_trellis_rate(
 
     Raises as `quantize_nearest`.
     """
+    return _quantize_rate(
+        lib.nnr_quantize_trellis_rate, 1, tensor, (rows, cols, cabac_unary_length, scan_order),
+        (qp, qp_density), lambda_scale, importance, profile, base, history,
+    )  # fmt: skip
+
+
+def quantize_nearest_rate(
+    tensor: npt.ArrayLike,
+    qp: int,
+    qp_density: int,
+    rows: int,
+    cols: int,
+    scan_order: int = 0,
+    *,
+    lambda_scale: float,
+    importance: npt.ArrayLike | None = None,
+    cabac_unary_length: int = 11,
+    profile: int = 1,
+    base: npt.NDArray[np.int32] | None = None,
+    history: npt.NDArray[np.uint8] | None = None,
+) -> npt.NDArray[np.int32]:
+    """(encoding 5.3) Uniform levels k with a price on the rate.
+
+    Minimises the sum of importance * (w/step - k)^2 + lambda_scale * 0.1155 * bits, as near as adaptive
+    contexts allow. The factor ln 2 / 6 is the slope of error against rate at high rates, so lambda_scale
+    means about what it means to `quantize_trellis_rate`. Arguments, result and errors are those of
+    `quantize_trellis_rate`, but lambda_scale 0 gives exactly the levels of `quantize_nearest` (whatever the
+    importance), and no memory is needed besides.
+    """
+    return _quantize_rate(
+        lib.nnr_quantize_nearest_rate, 0, tensor, (rows, cols, cabac_unary_length, scan_order),
+        (qp, qp_density), lambda_scale, importance, profile, base, history,
+    )  # fmt: skip
+
+
+def _quantize_rate(
+    function: Any,
+    dq_flag: int,
+    tensor: npt.ArrayLike,
+    shape: tuple[int, int, int, int],
+    qps: tuple[int, int],
+    lambda_scale: float,
+    importance: npt.ArrayLike | None,
+    profile: int,
+    base: npt.NDArray[np.int32] | None,
+    history: npt.NDArray[np.uint8] | None,
+) -> npt.NDArray[np.int32]:
+    """Both of them; shape: rows, cols, cabac_unary_length, scan_order; qps: QP and its density."""
+    rows, cols = shape[:2]
+    qp, qp_density = qps
     weights = _weights(tensor)
     if weights.size != rows * cols:
         raise ValueError(f"{rows} x {cols} is not the size of a tensor of shape {weights.shape}")
@@ -395,11 +446,11 @@ def quantize_trellis_rate(
     levels = np.empty(weights.shape, dtype=np.int32)
     parent, temporal = int(base is not None or history is not None), int(base is not None)
     places = [0 if array is None else address(array) for array in (base, history)]
-    unit = new_units([[0, 0, 0, 1, profile, 1, parent, temporal, 31]])
-    row = [rows, cols, cabac_unary_length, scan_order, 0, 0, 1, qp, qp_density, 0, address(levels), *places]
+    unit = new_units([[0, 0, 0, 1, profile, dq_flag, parent, temporal, 31]])
+    row = [*shape, 0, 0, 1, qp, qp_density, 0, address(levels), *places]
     described = new_tensors([[*row, 0, 0, qp, int(history is not None)]])
     _quantized(
-        lib.nnr_quantize_trellis_rate(
+        function(
             _handles.encoder,
             ffi.cast("nnr_unit *", unit.ctypes.data),
             ffi.cast("nnr_tensor *", described.ctypes.data),
