@@ -13,10 +13,13 @@ import numpy as np
 
 from .errors import UnsupportedError
 
-__all__ = ["BIG_ENDIAN", "dtype_code", "dtype_from_code", "is_float", "is_integer"]
+__all__ = ["BIG_ENDIAN", "WIDE", "dtype_code", "dtype_from_code", "is_float", "is_integer"]
 
 #: Added to a code when the array is not little-endian.
 BIG_ENDIAN = 0x40
+
+#: Codes of the types of eight bytes.
+WIDE = frozenset([4, 8, 18])
 
 _NUMPY = {
     0: "bool",

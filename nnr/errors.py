@@ -98,7 +98,8 @@ class BitstreamError(NnrError):
         if self.bit_offset is not None:
             lines.append(f"bit offset {self.bit_offset}")
         if self.clause:
-            lines.append(f"the rule is in section {self.clause} of the specification")
+            of = "" if self.clause.endswith(".md") else " of the specification (docs/spec)"
+            lines.append(f"the rule is in section {self.clause}{of}")
         lines.append("`nnr trace FILE` lists every syntax element up to the spot")
         return "\n".join(lines)
 

@@ -30,6 +30,12 @@ def _encoded(
     *,
     measure: bool,
 ) -> EncodedStream:
+    if config is not None and not isinstance(config, EncoderConfig):
+        raise TypeError(f"config must be an EncoderConfig, not {config!r}")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be callable, not {progress!r}")
+    if executor is not None and not hasattr(executor, "submit"):
+        raise TypeError(f"executor must have the method submit, {executor!r} has not")
     if base is not None:
         encoder = Encoder(config, base=base, threads=threads, executor=executor, **options)
         return encoder.stream_update(tensors, progress=progress)

@@ -6,7 +6,7 @@ checked before memory is taken; a stream beyond one is a `LimitError` that names
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from .errors import LimitError
 
@@ -40,6 +40,16 @@ class Limits:
     max_dimensions: int = 64
     max_recursion: int = 8
     max_list_entries: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value is None and f.name == "max_output_bytes":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"{f.name} must be an integer, not {value!r}")
+            if value < 0:
+                raise ValueError(f"{f.name} must not be negative, but it is {value}")
 
     def output_bytes(self, stream_bytes: int) -> int:
         """Bytes of output allowed for a stream of `stream_bytes` bytes."""

@@ -9,7 +9,7 @@ Layout (docs/metadata.md, version 1; later versions only append):
 
     "nnr1"  base85( body, CRC-32 of body )  0x00
 
-    body    flags                  one byte, zero; a reader refuses bits that it does not know
+    body    flags                  one byte; bit 0: an order follows; a reader refuses bits it does not know
             units_before           number, then one CRC-32 over all bytes of the units before this one
             units_after            number, then the CRC-32 of each
             tensors                number, then a record for each, in the order of their coded tensors;

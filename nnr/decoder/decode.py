@@ -18,10 +18,10 @@ from ..errors import BitstreamError
 from ..limits import Limits
 from ..syntax.constants import PayloadType
 from .forms import UnitLayout, layout_of, plain_form
-from .payload import Backend, CodedUnit, TensorContext, decode_payloads
+from .payload import Backend, CodedUnit, Progress, TensorContext, checked_threads, decode_payloads
 from .plan import Role, UnitPlan
 from .reconstruct import apply_format, restore
-from .stream import Source, Stream, located, read_stream, stream_bytes
+from .stream import Source, Stream, checked_limits, located, read_stream, stream_bytes
 from .update_tree import Node, State, advance, check_parent, dump_state, load_state
 
 __all__ = ["DecodeReport", "Decoder", "Form", "OutOfBand", "Tensors", "decode", "decode_levels", "decoder_on"]
@@ -78,8 +78,8 @@ class Decoder:
         backend: Backend = "c",
         state: bytes | str | os.PathLike[str] | None = None,
     ) -> None:
-        self._limits = limits or Limits()
-        self._threads = threads
+        self._limits = checked_limits(limits)
+        self._threads = checked_threads(threads)
         self._backend = backend
         self._state = State() if state is None else load_state(bytes(stream_bytes(state)))
 
@@ -92,6 +92,7 @@ class Decoder:
         threads: int | None = None,
         limits: Limits | None = None,
         backend: Backend | None = None,
+        progress: Progress | None = None,
     ) -> Tensors:
         """Decode one stream and take it into `model`.
 
@@ -99,16 +100,16 @@ class Decoder:
             data: a bitstream, or the path of a file.
             form: "plain" or "coded", see `nnr.decode`.
             out_of_band: parameters that the stream leaves to its environment, by element id.
+            progress: called with (done_weights, total_weights, name) as units are decoded.
 
         Returns:
             the tensors that this stream carries; differences if it is an update.
 
         Raises:
             BitstreamError: the stream cannot be decoded, or is no update of what this decoder holds; the
-            decoder
-                is as it was.
+                decoder is as it was.
         """
-        run = _Run(self, out_of_band, threads, limits, backend)
+        run = _Run(self, out_of_band, threads, limits, backend, progress)
         tensors, state = run.tensors(data, form, keep=True)
         self._state = state
         return tensors
@@ -117,7 +118,8 @@ class Decoder:
     def model(self) -> dict[str, np.ndarray]:
         """The accumulated model in plain form: every parameter with all its updates added."""
         state = self._state
-        plain, _ = plain_form(state.model, state.layouts.values())
+        own = {name: array.copy() for name, array in state.model.items()}
+        plain, _ = plain_form(own, state.layouts.values())
         return plain if state.metadata is None else restore(plain, state.metadata)[0]
 
     @property
@@ -169,11 +171,13 @@ class _Run:
         threads: int | None,
         limits: Limits | None,
         backend: Backend | None,
+        progress: Progress | None = None,
     ) -> None:
         self.state = decoder._state
-        self.limits = limits or decoder._limits
-        self.threads = decoder._threads if threads is None else threads
+        self.limits = decoder._limits if limits is None else checked_limits(limits)
+        self.threads = decoder._threads if threads is None else checked_threads(threads)
         self.backend = backend or decoder._backend
+        self.progress = progress
         self.parameters_of = decoder.parameter_source(out_of_band)
 
     def parsed(self, data: Source) -> Stream:
@@ -191,6 +195,7 @@ class _Run:
             for name in unit.plan.element_ids:
                 values = by_name.get(name)
                 if values is not None:
+                    values = values.copy() if keep else values  # the decoder's own stay out of reach
                     coded[name] = apply_format(values, unit.plan.data_format)
         report = DecodeReport(dialect, checked=stream.metadata is not None)
         if form == "coded":
@@ -224,6 +229,7 @@ class _Run:
                 dialect=dialect,
                 threads=self.threads,
                 backend=self.backend,
+                progress=self.progress,
             )
             done += units
             if want == "both":
@@ -254,7 +260,7 @@ def decoder_on(base: Source | Mapping[str, Any] | Decoder | None, **options: Any
     if isinstance(base, Decoder):
         decoder._state = base._state
     elif isinstance(base, Mapping):
-        model = {name: np.asarray(value) for name, value in base.items()}
+        model = {name: np.array(value) for name, value in base.items()}
         layouts = {name: UnitLayout((name,), ((name, Role.WEIGHT),), a.shape) for name, a in model.items()}
         decoder._state = State(model=model, layouts=layouts)
     else:
@@ -271,36 +277,35 @@ def decode(
     threads: int | None = None,
     limits: Limits | None = None,
     backend: Backend = "c",
+    progress: Progress | None = None,
 ) -> Tensors:
     """Decode a bitstream.
 
     Args:
         data: a bitstream (bytes-like), or the path of a file.
         base: for an update: what it is an update of, as a bitstream, a dict of tensors or a `Decoder`
-        (which stays
-            as it is).
-        form: "plain" for parameters that a framework can load, with their original dtype and shape;
-        "coded" for
-            every coded tensor under its own id as it stands in the stream.
-        out_of_band: {"element id": {"tensor_dimensions": [...], "cabac_unary_length_minus1": n, ...}}:
-        what the
-            stream leaves to its environment (semantics 7).
+            (which stays as it is).
+        form: "plain" for parameters that a framework can load, with their original dtype and shape; "coded"
+            for every coded tensor under its own id as it stands in the stream.
+        out_of_band: {"element id": {"tensor_dimensions": [...], "cabac_unary_length_minus1": n, ...}}: what
+            the stream leaves to its environment (semantics 7).
         threads: worker threads; None for one per core.
         limits: what the stream may cost; `Limits()` by default.
         backend: "c", or "python" for the readable reference.
+        progress: called with (done_weights, total_weights, name) as units are decoded.
 
     Returns:
         arrays by name, in bitstream order, with the attribute `report`. In coded form float32 or int32, or
-        the format
-        that the stream asks for. With `base` and form "plain" the updated model; in coded form the update
-        as carried.
+        the format that the stream asks for. With `base` and form "plain" the updated model; in coded form
+        the update as carried.
 
     Raises:
         BitstreamError: the stream cannot be decoded.
         OSError: the file cannot be read.
     """
     decoder = decoder_on(base, limits=limits, threads=threads, backend=backend)
-    tensors, state = _Run(decoder, out_of_band, None, None, None).tensors(data, form, keep=base is not None)
+    run = _Run(decoder, out_of_band, None, None, None, progress)
+    tensors, state = run.tensors(data, form, keep=base is not None)
     if base is None or form == "coded":
         return tensors
     decoder._state = state
@@ -322,8 +327,7 @@ def decode_levels(
 
     Returns:
         int32 arrays by element id: with dependent quantization the doubled integers (decoding 8), for
-        codebook
-        tensors index minus zero offset. Tensors of raw floats have no levels and are absent.
+            codebook tensors index minus zero offset. Tensors of raw floats have no levels and are absent.
 
     Raises:
         BitstreamError: the stream cannot be decoded.
@@ -341,5 +345,5 @@ def decode_levels(
         for name in unit.plan.element_ids:
             found = by_name.get(name)
             if found is not None:
-                levels[name] = found
+                levels[name] = found.copy() if differential else found
     return levels

@@ -1,9 +1,8 @@
 """From coded tensors to parameters that a framework can load: the plain form.
 
-Section 10.4 and 10.5 of the decoding specification and semantics 9. In: coded tensors by element id, and the
-`UnitLayout` of each unit. Out: decomposed weights multiplied out, local scaling applied, tensors that
-stand for
-several elements taken apart, and a note on each of these.
+Section 10.4 and 10.5 of the decoding specification and semantics 9. In: coded tensors by element id, and
+the `UnitLayout` of each unit. Out: decomposed weights multiplied out, local scaling applied, tensors that
+stand for several elements taken apart, and a note on each of these.
 """
 
 from __future__ import annotations
@@ -88,8 +87,7 @@ def multiply(g: np.ndarray, h: np.ndarray) -> np.ndarray:
     """(decoding 10.4) The matrix product of G and H.
 
     The products of each element are added in binary64 in the order of the inner index and rounded once, so
-    that
-    the result is the same everywhere.
+    that the result is the same everywhere.
 
     Args:
         g: float32, rows x rank.

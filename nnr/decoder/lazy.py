@@ -1,10 +1,8 @@
 """A bitstream opened for reading single tensors: `nnr.open`.
 
 Headers are indexed when the file is opened, payloads are memory-mapped and decoded on demand. The checksum
-of a
-unit is compared when its tensor is decoded. In a profile-0 stream the first access decodes every unit
-once, since
-only that settles the dialect (spec README D1).
+of a unit is compared when its tensor is decoded. In a profile-0 stream the first access decodes every unit
+once, since only that settles the dialect (spec README D1).
 """
 
 from __future__ import annotations
@@ -26,10 +24,10 @@ from ..syntax.constants import PayloadType
 from ..syntax.info import head_qp, tools_of
 from ..syntax.stream import NnrUnit
 from .decode import Form, OutOfBand
-from .payload import Backend, decode_payloads
+from .payload import Backend, checked_threads, decode_payloads
 from .plan import TensorPlan, UnitPlan
 from .reconstruct import apply_format, original_names, restore_one
-from .stream import Stream, read_stream, stream_bytes
+from .stream import Stream, checked_limits, read_stream, stream_bytes
 
 __all__ = ["File", "open_file"]
 
@@ -55,9 +53,12 @@ class File(Mapping[str, np.ndarray]):
         close: Any = None,
     ) -> None:
         self._close = close
+        self._closed = False
         self._data = data
-        self._limits = limits or Limits()
-        self._threads = threads
+        if form not in ("plain", "coded"):
+            raise ValueError(f"form must be 'plain' or 'coded', not {form!r}")
+        self._limits = checked_limits(limits)
+        self._threads = checked_threads(threads)
         self._backend: Backend = backend
         self._dialect: int | None = None
         given = out_of_band or {}
@@ -85,6 +86,7 @@ class File(Mapping[str, np.ndarray]):
 
     def close(self) -> None:
         """Release the file. Arrays given out stay valid."""
+        self._closed = True
         if self._close is not None:
             self._data = memoryview(b"")
             self._stream = Stream([], [], None, {})
@@ -105,6 +107,7 @@ class File(Mapping[str, np.ndarray]):
             KeyError: there is no such tensor.
             BitstreamError: its unit cannot be decoded.
         """
+        self._check_open()
         parts, record = self._entries[name]
         arrays = [self._decode(part) for part in parts]
         return arrays[0] if record is None else restore_one(name, arrays, record)
@@ -114,9 +117,9 @@ class File(Mapping[str, np.ndarray]):
 
         Returns:
             shape, dtype, payload_type, payload_bytes, qp (None where nothing was quantized), tools (names
-            of the
-            coding tools in use), scan_order.
+            of the coding tools in use), scan_order.
         """
+        self._check_open()
         parts, record = self._entries[name]
         plan, tensor = self._plan_of[parts[0]]
         payload_bytes = sum(len(self._plan_of[part][0].payload) for part in parts)
@@ -129,6 +132,10 @@ class File(Mapping[str, np.ndarray]):
             "tools": tools_of(plan.unit),
             "scan_order": tensor.scan_order,
         }
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError("the file is closed")
 
     def _decode(self, name: str) -> np.ndarray:
         plan, _ = self._plan_of[name]
@@ -203,18 +210,20 @@ def open_file(
         "threads": threads,
         "backend": backend,
     }
-    if isinstance(source, bytes | bytearray | memoryview):
-        return File(stream_bytes(source), **options)
+    mapped, begin = None, 0
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
             mapped = _map(file)
+        data = memoryview(b"") if mapped is not None else stream_bytes(source)
+    elif isinstance(source, bytes | bytearray | memoryview) or not hasattr(source, "read"):
+        data = stream_bytes(source)  # type: ignore[arg-type]
     else:
         mapped = _map(source)
+        begin = 0 if mapped is None else source.tell()
+        data = memoryview(b"") if mapped is not None else memoryview(source.read())
     if mapped is None:
-        return File(
-            memoryview(b"") if isinstance(source, str | os.PathLike) else memoryview(source.read()), **options
-        )
-    view = memoryview(mapped)
+        return File(data, **options)
+    view = memoryview(mapped)[begin:]
     return File(view, close=_closer(view, mapped), **options)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
@@ -25,9 +25,12 @@ from .clauses import clause
 from .plan import Role, TensorPlan, UnitPlan
 from .quantization import check_indices, codebook_values, uniform_values
 
-__all__ = ["Backend", "CodedTensor", "CodedUnit", "Dialect", "TensorContext", "decode_payloads"]
+__all__ = ["Backend", "CodedTensor", "CodedUnit", "Dialect", "Progress", "TensorContext", "decode_payloads"]
 
 Backend = Literal["c", "python"]
+
+#: (done_weights, total_weights, name of the parameter just decoded)
+Progress = Callable[[int, int, str], None]
 
 #: Number of context-parameter flags of the escape contexts: 31, or 32 in streams of the first software.
 Dialect = int
@@ -79,6 +82,21 @@ class CodedUnit:
     tensors: list[CodedTensor] = field(default_factory=list)
 
 
+def checked_threads(threads: int | None) -> int:
+    """Number of worker threads: `threads`, or one per core.
+
+    Raises:
+        TypeError, ValueError: no positive integer.
+    """
+    if threads is None:
+        return os.cpu_count() or 1
+    if isinstance(threads, bool) or not isinstance(threads, int):
+        raise TypeError(f"threads must be an integer or None, not {threads!r}")
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
+    return threads
+
+
 def decode_payloads(
     plans: Sequence[UnitPlan],
     *,
@@ -87,6 +105,7 @@ def decode_payloads(
     dialect: Dialect | None = None,
     threads: int | None = None,
     backend: Backend = "c",
+    progress: Progress | None = None,
 ) -> tuple[list[CodedUnit], Dialect]:
     """Decode the payloads of units that do not depend on each other.
 
@@ -96,6 +115,7 @@ def decode_payloads(
         contexts: by element id, for units with temporal contexts or history.
         dialect: number of escape contexts when it is known; None to find out (profile 0 only).
         threads: worker threads; None for one per core.
+        progress: called with (done_weights, total_weights, name) as units are decoded.
 
     Returns:
         the decoded units in stream order and the dialect they were written in.
@@ -110,7 +130,7 @@ def decode_payloads(
     contexts = contexts or {}
 
     def attempt(number: Dialect) -> list[CodedUnit]:
-        return _decode_all(plans, run, want, contexts, number, threads)
+        return _decode_all(plans, run, want, contexts, number, threads, progress)
 
     if dialect is not None:
         return attempt(dialect), dialect
@@ -136,15 +156,24 @@ def _decode_all(
     contexts: Mapping[str, TensorContext],
     dialect: Dialect,
     threads: int | None,
+    progress: Progress | None,
 ) -> list[CodedUnit]:
-    workers = os.cpu_count() or 1 if threads is None else threads
-    if workers < 1:
-        raise ValueError(f"threads must be at least 1, not {threads}")
+    workers = checked_threads(threads)
     total = sum(len(plan.payload) for plan in plans)
+    weights, done = sum(plan.elements for plan in plans), 0
+
+    def finished(decoded: Sequence[UnitPlan]) -> None:
+        nonlocal done
+        for plan in decoded:
+            done += plan.elements
+            if progress is not None:
+                progress(done, weights, plan.element_ids[0])
+
     parallel = workers > 1 and total > 2 * _JOB_BYTES
     units: list[CodedUnit] = []
     if parallel and run is _run_c:
         plans, units = _decode_wide(plans, want, contexts, dialect, workers)
+        finished([unit.plan for unit in units])
     jobs = _jobs(plans, _JOB_BYTES if parallel else _SERIAL_BYTES, largest_first=parallel)
     results: list[list[CodedUnit] | BitstreamError]
 
@@ -156,13 +185,18 @@ def _decode_all(
 
     if parallel and len(jobs) > 1:
         with ThreadPoolExecutor(min(workers, len(jobs))) as pool:
-            results = list(pool.map(guarded, jobs))
+            futures = {pool.submit(guarded, job): job for job in jobs}
+            results = []
+            for future in as_completed(futures):
+                results.append(future.result())
+                finished(futures[future])
     else:
         results = []
         for job in jobs:
             results.append(guarded(job))
             if isinstance(results[-1], BitstreamError):
                 break
+            finished(job)
     errors = [r for r in results if isinstance(r, BitstreamError)]
     if errors:
         raise min(errors, key=lambda e: -1 if e.unit_index is None else e.unit_index)
@@ -443,8 +477,7 @@ def _run_block_rows(
 
     Returns:
         None when anything is not as the entry points say; they may lie (README D3, D4), and sequential
-        decoding
-        decides.
+        decoding decides.
     """
     job = _CoreJob([plan], want, contexts, dialect)
     row = len(plan.tensors) - 1  # vectors come before the weight

@@ -1,10 +1,9 @@
 """Which tensors a compressed data unit carries, in what order, shape and coding.
 
 In: one parsed unit (`NnrUnit`). Out: a `UnitPlan` with one `TensorPlan` for each coded tensor, in payload
-order.
-Entropy decoding, reconstruction and the encoder's `assemble` all read this answer, so the order of block
-members, the dimensions of G and H and the codebook rules stand here and nowhere else (semantics 4 to 6,
-syntax 9).
+order. Entropy decoding, reconstruction and the encoder's `assemble` all read this answer, so the order of
+block members, the dimensions of G and H and the codebook rules stand here and nowhere else (semantics 4 to
+6, syntax 9).
 """
 
 from __future__ import annotations

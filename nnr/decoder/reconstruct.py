@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import dtype_from_code, is_float, is_integer
+from ..dtypes import BIG_ENDIAN, WIDE, dtype_from_code, is_float, is_integer
 from ..errors import ConformanceError
-from ..metadata import Kind, Metadata, TensorRecord
+from ..metadata import CLAUSE, Kind, Metadata, TensorRecord
 from ..syntax.constants import DataFormat
 from .clauses import clause
 
@@ -148,8 +148,7 @@ def original_names(coded: Sequence[str], metadata: Metadata) -> dict[str, tuple[
 
     Returns:
         by original name, in original order: ids of the coded tensors, and the record that says how to read
-        them
-        (for a tied tensor those of the other one).
+            them (for a tied tensor those of the other one).
 
     Raises:
         ConformanceError: the coded tensors are not those that the metadata unit describes.
@@ -165,14 +164,14 @@ def original_names(coded: Sequence[str], metadata: Metadata) -> dict[str, tuple[
         if not parts or len(parts) < record.parts:
             raise ConformanceError(
                 f"the metadata unit describes more tensors than the {len(coded)} that are coded",
-                clause="docs/metadata.md",
+                clause=CLAUSE,
             )
         position += record.parts
         found.append((parts[0], parts, record))
     if position != len(coded):
         raise ConformanceError(
             f"{len(coded)} tensors are coded, the metadata unit describes {position}",
-            clause="docs/metadata.md",
+            clause=CLAUSE,
         )
     if metadata.order:
         found = [
@@ -180,7 +179,7 @@ def original_names(coded: Sequence[str], metadata: Metadata) -> dict[str, tuple[
         ]
     names = {name: (parts, record) for name, parts, record in found}
     if len(names) != len(found):
-        raise ConformanceError("the metadata unit gives one name to two tensors", clause="docs/metadata.md")
+        raise ConformanceError("the metadata unit gives one name to two tensors", clause=CLAUSE)
     return names
 
 
@@ -195,7 +194,7 @@ def restored_bytes(plans: Sequence[UnitPlan], metadata: Metadata | None) -> int:
         parts = elements[position : position + record.parts]
         position += record.parts
         size = sum(parts) if record.kind == Kind.PIECES else max(parts, default=0)
-        total += size * max(4, dtype_from_code(record.dtype_code).itemsize)
+        total += size * (8 if record.dtype_code & ~BIG_ENDIAN in WIDE else 4)
     return total
 
 
@@ -210,7 +209,7 @@ def restore_one(name: str, parts: list[np.ndarray], record: TensorRecord) -> np.
         raise ConformanceError(
             f"tensor {name!r} has {parts[0].size} coded elements, the metadata unit gives it the "
             f"shape {list(shape)}",
-            clause="docs/metadata.md",
+            clause=CLAUSE,
         )
     if record.kind == Kind.PLAIN or pieces:
         array = np.concatenate([part.reshape(-1) for part in parts]) if pieces else parts[0]
@@ -221,17 +220,21 @@ def restore_one(name: str, parts: list[np.ndarray], record: TensorRecord) -> np.
         else:
             raise ConformanceError(
                 f"tensor {name!r} is coded as {array.dtype}, the metadata unit says {dtype}",
-                clause="docs/metadata.md",
+                clause=CLAUSE,
             )
     else:
         if any(part.dtype.kind != "i" for part in parts):
-            raise ConformanceError(
-                f"the parts of tensor {name!r} are not integers", clause="docs/metadata.md"
-            )
+            raise ConformanceError(f"the parts of tensor {name!r} are not integers", clause=CLAUSE)
         whole = join_limbs(parts)
         if record.kind == Kind.BITS:
             pattern = np.dtype(f"u{dtype.itemsize}")
             array = whole.astype(pattern).view(dtype.newbyteorder("=")).astype(dtype, copy=False)
         else:
             array = whole.astype(dtype)
-    return array.reshape(shape)
+    try:
+        return array.reshape(shape)
+    except (ValueError, OverflowError):  # more dimensions, or larger ones, than numpy has
+        raise ConformanceError(
+            f"tensor {name!r} cannot have the shape {list(shape)[:40]} that the metadata unit gives it",
+            clause=CLAUSE,
+        ) from None

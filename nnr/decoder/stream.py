@@ -20,7 +20,7 @@ from .clauses import clause
 from .plan import UnitPlan, plan_unit
 from .reconstruct import restored_bytes
 
-__all__ = ["Source", "Stream", "located", "read_stream", "stream_bytes"]
+__all__ = ["Source", "Stream", "checked_limits", "located", "read_stream", "stream_bytes"]
 
 Source = bytes | bytearray | memoryview | str | os.PathLike[str]
 
@@ -63,6 +63,19 @@ def stream_bytes(data: Source) -> memoryview:
         return memoryview(data).cast("B")
     except TypeError:
         raise TypeError(f"data must be bytes-like or a path, not {type(data).__name__}") from None
+
+
+def checked_limits(limits: Limits | None) -> Limits:
+    """`limits`, or the default ones.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if limits is None:
+        return Limits()
+    if not isinstance(limits, Limits):
+        raise TypeError(f"limits must be nnr.Limits, not {limits!r}")
+    return limits
 
 
 def read_stream(
@@ -121,6 +134,7 @@ def _metadata(data: memoryview, units: list[NnrUnit], check: bool) -> tuple[Meta
                 _check_announced(data, units, found, first, k, end, check)
             except BitstreamError as error:
                 at = error.unit_index if error.unit_index is not None and error.unit_index < len(units) else k
+                error.unit_index = at
                 raise located(error, units[at]) from None
             crcs.update(zip(range(k + 1, end), found.unit_crcs, strict=True))
             break

@@ -1,10 +1,8 @@
 """What outlives a stream: the parameter update tree (decoding 11).
 
 A `State` holds, for each parameter, its accumulated value, its place in the tree, and what the contexts of
-the
-next update look at. It is replaced as a whole and its arrays are never written to, so that an error on the
-way
-leaves the old one untouched.
+the next update look at. It is replaced as a whole and its arrays are never written to, so that an error on
+the way leaves the old one untouched.
 """
 
 from __future__ import annotations
@@ -127,8 +125,7 @@ def advance(state: State, units: Iterable[CodedUnit]) -> State:
     """(decoding 11) The state after units were decoded.
 
     An absent unit is a zero update and changes nothing (README D28). Only differential units enter the
-    history
-    (README D15).
+    history (README D15).
     """
     model, updates = dict(state.model), dict(state.updates)
     contexts, nodes, layouts = dict(state.contexts), dict(state.nodes), dict(state.layouts)
@@ -137,6 +134,7 @@ def advance(state: State, units: Iterable[CodedUnit]) -> State:
         for tensor in unit.tensors:
             name, values, levels = tensor.plan.name, tensor.values, tensor.levels
             assert values is not None
+            values.setflags(write=False)
             if not plan.differential:
                 model[name] = values
                 updates.pop(name, None)

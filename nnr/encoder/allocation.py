@@ -1,12 +1,9 @@
 """A qp for each weight tensor, so that a bit buys the same everywhere.
 
 One qp for all tensors is best where each follows the theory of high rates and every weight matters alike.
-Where rates
-are low, or weights are of different importance, it is not: here every tensor is tried at several qps
-around the given
-one, and that of each is chosen by one common slope of weighted squared error against bits, at the total
-size that
-the given qps would have.
+Where rates are low, or weights are of different importance, it is not: here every tensor is tried at
+several qps around the given one, and that of each is chosen by one common slope of weighted squared error
+against bits, at the total size that the given qps would have.
 """
 
 from __future__ import annotations

@@ -210,8 +210,7 @@ def code_unit(
 
     Raises:
         SyntaxValueError: levels that cannot be written, because they leave 32 bits or do not follow the
-        states
-            of dependent quantization: a defect of the tool that made them.
+            states of dependent quantization: a defect of the tool that made them.
         ValueError: the members do not make up a block.
     """
     types, ids, payload_order = _arrange(members, payload_type)

@@ -1,8 +1,7 @@
 """Layers found in a model: which tensors can share a block unit (NNR_PT_BLOCK).
 
 By names and shapes alone: a weight with its bias, and with the batch norm that follows it. A caller who
-knows better
-states the layers instead.
+knows better states the layers instead.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ def find_blocks(shapes: Mapping[str, Sequence[int]]) -> dict[str, dict[Role, str
     """Layers by the names of their weights.
 
     A bias has the prefix of the weight. The batch norm of a weight is the first one behind it in the order
-    of the model, with
-    no other weight between, whose four vectors have the length of the weight's first dimension.
+    of the model, with no other weight between, whose four vectors have the length of the weight's first
+    dimension.
 
     Args:
         shapes: of the tensors that can be in a block, in the order of the model.

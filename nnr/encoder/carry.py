@@ -17,6 +17,7 @@ import numpy as np
 from ..decoder.plan import Role
 from ..decoder.reconstruct import LIMB_BITS
 from ..dtypes import dtype_code, is_integer
+from ..limits import Limits
 from ..metadata import Kind, TensorRecord
 from .blocks import BATCH_NORM_ROLES, layers
 from .config import EncoderConfig
@@ -26,6 +27,8 @@ __all__ = ["Cargo", "Carrier", "Layer", "extract", "load_cargo", "tensor_qp"]
 
 #: Integers up to this magnitude go into one integer tensor (spec README 2: escape code).
 MAX_INTEGER = (1 << 31) - 3
+
+_MAX_NAME = Limits().max_name_bytes
 
 #: Elements of one tensor of raw floats: its unit, header included, stays below 2 GiB.
 MAX_RAW_ELEMENTS = (1 << 29) - (1 << 16)
@@ -101,12 +104,20 @@ def load_cargo(tensors: Mapping[str, Any], config: EncoderConfig) -> Cargo:
         raise TypeError(f"tensors must be a mapping of names to arrays, not {type(tensors).__name__}")
     names = {_checked_name(name) for name in tensors}
     _check_importance(tensors, config)
+    _check_names(names, config)
     seen: dict[tuple[Any, ...], tuple[int, str]] = {}
     entries: list[tuple[int, TensorRecord, list[Carrier]]] = []
     cargo = Cargo()
     for position, (name, value) in enumerate(tensors.items()):
         array = _as_array(name, value)
         key = _identity(array)
+        if key is not None:  # the same data under another name may be asked to be coded in another way
+            key = (
+                *key,
+                _is_raw(name, config),
+                tensor_qp(name, array.ndim, config),
+                id((config.importance or {}).get(name)),
+            )
         if config.metadata and key is not None and key in seen:
             tie = TensorRecord(_code(name, array), Kind.TIED, 0, None, seen[key][0], name)
             entries.append((position, tie, []))
@@ -131,9 +142,11 @@ def _arrange(entries: list[_Entry], cargo: Cargo, config: EncoderConfig) -> None
     if config.compat is not None:
         raw = [c for _, _, carriers in entries for c in carriers if c.how == "raw"]
         if len(raw) > 1:
+            second = "a further piece" if raw[1].source == raw[0].source else f"that of {raw[0].source!r}"
             raise ValueError(
-                f"tensor {raw[1].source!r}: NNCodec reads only one tensor of raw floats, "
-                f"which is {raw[0].source!r}; compat=None allows any number"
+                f"tensor {raw[1].source!r}: NNCodec reads only one unit of raw floats, and there "
+                f"is {second} too; "
+                "compat=None allows any number"
             )
     groups = _grouped(entries, config)
 
@@ -186,6 +199,23 @@ def _grouped(entries: list[_Entry], config: EncoderConfig) -> list[list[tuple[_E
     return groups
 
 
+def _matches(name: str, pattern: str) -> bool:
+    """True for the name itself, or where * stands for any characters and ? for any one."""
+    return name == pattern or fnmatch.fnmatchcase(name, pattern.replace("[", "[[]"))
+
+
+def _is_raw(name: str, config: EncoderConfig) -> bool:
+    return any(_matches(name, pattern) for pattern in config.raw)
+
+
+def _check_names(names: set[str], config: EncoderConfig) -> None:
+    """A name without wildcards must be that of a tensor."""
+    for option, given in (("raw", config.raw), ("qp_per_tensor", config.qp_per_tensor or ())):
+        for pattern in given:
+            if pattern not in names and "*" not in pattern and "?" not in pattern:
+                raise ValueError(f"{option}: there is no tensor {pattern!r}")
+
+
 def _check_importance(tensors: Mapping[str, Any], config: EncoderConfig) -> None:
     for name, importance in (config.importance or {}).items():
         if name not in tensors:
@@ -211,13 +241,23 @@ def _checked_name(name: Any) -> str:
         name.encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError(f"tensor {name!r}: the name cannot be written in UTF-8") from None
+    if len(name) > _MAX_NAME and len(name.encode("utf-8")) > _MAX_NAME:
+        raise ValueError(
+            f"tensor {name[:40]!r}...: its name has {len(name.encode('utf-8'))} bytes; decoders "
+            f"accept {_MAX_NAME}"
+        )
     return name
 
 
 def _as_array(name: str, value: Any) -> np.ndarray:
-    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"tensor {name!r}: masked arrays cannot be carried, their masks would be lost")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise TypeError(f"tensor {name!r}: {type(value).__name__} is no array: {error}") from None
     _code(name, array)
-    return np.asarray(array)
+    return array
 
 
 def _code(name: str, array: np.ndarray) -> int:
@@ -339,7 +379,7 @@ def _floats(
     config: EncoderConfig,
     notes: list[str],
 ) -> list[Carrier]:
-    if any(fnmatch.fnmatchcase(name, pattern) for pattern in config.raw):
+    if _is_raw(name, config):
         return _raw(name, array, coded, record, names, config, notes)
     largest = _largest(array)
     if math.isfinite(largest) and _serves(largest, name, array.ndim, config):
@@ -348,8 +388,12 @@ def _floats(
         return _raw(name, array, coded, record, names, config, notes)
     if math.isfinite(largest):
         return [Carrier(name, name, array, coded, "quantize")]  # the quantizer explains what is wrong
+    if array.dtype.itemsize > 4 and np.isfinite(array).all():
+        found = "values beyond the range of float32"
+    else:
+        found = "NaN or infinities"
     raise ValueError(
-        f"tensor {name!r} contains NaN or infinities, which cannot be quantized: nonfinite='raw' stores such "
+        f"tensor {name!r} contains {found}, which cannot be quantized: nonfinite='raw' stores such "
         "tensors as they are"
     )
 
@@ -362,7 +406,7 @@ def _serves(largest: float, name: str, ndim: int, config: EncoderConfig) -> bool
 def tensor_qp(name: str, ndim: int, config: EncoderConfig) -> int:
     """The qp that the options give to a tensor."""
     for pattern, qp in (config.qp_per_tensor or {}).items():
-        if name == pattern or fnmatch.fnmatchcase(name, pattern):
+        if _matches(name, pattern):
             return qp
     return config.qp if ndim >= 2 else config.nonweight_qp
 
@@ -396,7 +440,12 @@ def _raw(
         np.ascontiguousarray(back).view(pattern), np.ascontiguousarray(array).view(pattern)
     )
     if same:
-        return _raw_pieces(Carrier(name, name, array, coded, "raw"), record, names)
+        pieces = _raw_pieces(Carrier(name, name, array, coded, "raw"), record, names)
+        if len(pieces) > 1 and not config.metadata:
+            raise ValueError(
+                f"tensor {name!r}: raw floats of more than 2 GiB are cut, which needs metadata=True"
+            )
+        return pieces
     if not config.metadata:
         raise ValueError(
             f"tensor {name!r}: values of type {array.dtype} do not fit raw floats of 32 bits, "

@@ -1,17 +1,20 @@
 """The options of the encoder, each with its default and what it means.
 
 A plain, frozen dataclass: the keywords of `nnr.encode` and `nnr.save_file` and the flags of the command
-line are
-its fields, so that an option is declared once.
+line are its fields, so that an option is declared once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from ..decoder.quantization import qp_range
 
@@ -141,6 +144,9 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
+            if str(f.type) == "int" and not isinstance(getattr(self, f.name), bool | int):
+                with contextlib.suppress(TypeError):  # integers of numpy
+                    object.__setattr__(self, f.name, operator.index(getattr(self, f.name)))
             self._check_type(f.name, getattr(self, f.name), str(f.type))
         for name in ("qp_density", "scan_order", "profile", "compat", "nonfinite", "parent_id"):
             allowed = next(f for f in dataclasses.fields(self) if f.name == name).metadata["choices"]
@@ -162,11 +168,21 @@ class EncoderConfig:
             raise ValueError(f"lambda_scale must be in 0..1000, not {self.lambda_scale}")
         if self.compat == "nncodec1" and self.profile != 0:
             raise ValueError("compat 'nncodec1' needs profile 0: the first software knows no other")
-        if isinstance(self.raw, str):
-            raise TypeError("raw must be a sequence of names, not one string")
-        object.__setattr__(self, "raw", tuple(self.raw))
-        if self.pipeline is not None:
-            object.__setattr__(self, "pipeline", tuple(self.pipeline))
+        for name in ("raw", "pipeline"):
+            value = getattr(self, name)
+            if value is None and name == "pipeline":
+                continue
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise TypeError(f"{name} must be a sequence, not {value!r}")
+            object.__setattr__(self, name, tuple(value))
+        if not all(isinstance(name, str) for name in self.raw):
+            raise TypeError(f"raw must hold names, not {self.raw!r}")
+        for name in ("qp_per_tensor", "importance"):
+            value = getattr(self, name)
+            if value is not None and not (
+                isinstance(value, Mapping) and all(isinstance(k, str) for k in value)
+            ):
+                raise TypeError(f"{name} must be a mapping of names, not {value!r}")
         low, high = qp_range(self.qp_density)
         named = {f"qp_per_tensor[{name!r}]": qp for name, qp in (self.qp_per_tensor or {}).items()}
         for name, qp in {"qp": self.qp, "nonweight_qp": self.nonweight_qp, **named}.items():
@@ -196,7 +212,7 @@ class EncoderConfig:
     def _check_type(name: str, value: Any, declared: str) -> None:
         if declared == "int" and (isinstance(value, bool) or not isinstance(value, int)):
             raise TypeError(f"{name} must be an integer, not {value!r}")
-        if declared == "bool" and not isinstance(value, bool):
+        if declared == "bool" and not isinstance(value, bool | np.bool_):
             raise TypeError(f"{name} must be True or False, not {value!r}")
 
     def replace(self, **options: Any) -> EncoderConfig:

@@ -8,7 +8,6 @@ bytes independent of threads.
 from __future__ import annotations
 
 import math
-import os
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from ..decoder.payload import checked_threads
 from ..decoder.plan import Role, matrix_shape
 from ..decoder.quantization import qp_range
+from ..limits import Limits
 from ..metadata import STORAGE_FORMAT, Metadata, TensorRecord, serialize
 from ..syntax.constants import NnrUnitType, PayloadType
 from ..syntax.stream import StreamContext, write_unit
@@ -148,6 +149,8 @@ class Preparation:
         executor: Executor | None = None,
         node_ids: bool = False,
     ) -> None:
+        if not isinstance(tensors, Mapping):
+            raise TypeError(f"tensors must be a mapping of names to arrays, not {type(tensors).__name__}")
         transforms, self.quantizer = select_tools(config)
         for transform in transforms:
             tensors = transform.apply(tensors)
@@ -339,14 +342,14 @@ def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int
 
 
 def _facts(values: np.ndarray, quantized: QuantizedTensor, how: str, measure: bool) -> CodedPart:
-    exact = how == "integer"
-    squared, largest = math.nan, math.nan
-    if measure:
-        squared, largest = (0.0, 0.0) if exact else coding_error(values, quantized)
-    qp = None if exact else quantized.qp
-    return CodedPart(
-        qp, quantized.tool, quantized.notes, 0, squared, largest, peak_of(values) if measure else math.nan
-    )
+    exact, qp, notes = how == "integer", quantized.qp, quantized.notes
+    if not exact and quantized.codebook is None and not quantized.levels.any() and values.any():
+        notes = (*notes, f"all values are too small for qp {qp}: the tensor becomes zero")
+    part = CodedPart(None if exact else qp, quantized.tool, notes)
+    if not measure:
+        return part
+    squared, largest = (0.0, 0.0) if exact else coding_error(values, quantized)
+    return replace(part, squared_error=squared, max_error=largest, peak=peak_of(values))
 
 
 def _is_zero_update(job: Job, quantized: QuantizedTensor) -> bool:
@@ -407,9 +410,7 @@ def run_jobs(
     progress: Progress | None = None,
 ) -> list[CodedJob]:
     """Do all jobs, the largest first where several workers share them; results in the order of the jobs."""
-    workers = os.cpu_count() or 1 if threads is None else threads
-    if workers < 1:
-        raise ValueError(f"threads must be at least 1, not {threads}")
+    workers = checked_threads(threads)
     total = sum(job.elements for job in jobs)
     done = 0
 
@@ -519,7 +520,15 @@ def report_of(cargo: Cargo, coded: list[CodedJob], units: list[bytes], seconds: 
             seconds=0.0,
             notes=(f"tied to {original}",),
         )
-    return EncodeReport(list(tensors.values()), total_bytes=sum(map(len, units)), seconds=seconds)
+    total = sum(map(len, units))
+    notes = []
+    output = sum(4 * carrier.elements for carrier in cargo.carriers)
+    if output > Limits().output_bytes(total):
+        notes.append(
+            f"decoders with default limits refuse the stream, since {total} bytes become {output}: "
+            f"decode it with limits=nnr.Limits(max_output_bytes={output})"
+        )
+    return EncodeReport(list(tensors.values()), total_bytes=total, seconds=seconds, notes=notes)
 
 
 def _shares(size: int, bits: Sequence[int]) -> list[int]:

@@ -1,9 +1,8 @@
 """Targets in place of a qp: size, bits per weight, largest error, signal-to-noise ratio.
 
-A size is reached by moving the qp of all weights together, at the finest density of the standard, until
-the stream just fits.
-An error is reached tensor by tensor, by quantizing without coding. Every decision rests on integers or on
-comparisons of measured errors with the target.
+A size is reached by moving the qp of all weights together, at the finest density of the standard, until the
+stream just fits. An error is reached tensor by tensor, by quantizing without coding. Every decision rests
+on integers or on comparisons of measured errors with the target.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 __all__ = ["EncodeReport", "TensorReport"]
@@ -60,11 +60,13 @@ class EncodeReport:
     Attributes:
         total_bytes: size of the stream.
         seconds: wall time of the whole encoding.
+        notes: what concerns the stream as a whole.
     """
 
     tensors: list[TensorReport]
     total_bytes: int
     seconds: float
+    notes: list[str] = field(default_factory=list)
 
     @property
     def weights(self) -> int:
@@ -104,6 +106,7 @@ class EncodeReport:
             "squared_error": _number(self.squared_error),
             "max_error": _number(self.max_error),
             "seconds": self.seconds,
+            "notes": self.notes,
         }
         rows = []
         for t in self.tensors:

@@ -1,8 +1,7 @@
 """A base model and its updates: the mirror of `nnr.Decoder`.
 
 Closed loop: an update is the difference to what the decoder has, not to what the encoder was given before,
-so that
-errors of quantization do not add up. The encoder keeps a decoder for that.
+so that errors of quantization do not add up. The encoder keeps a decoder for that.
 """
 
 from __future__ import annotations
@@ -110,9 +109,8 @@ class Encoder:
     def encode_update(self, tensors: Mapping[str, Any], *, progress: Progress | None = None) -> bytes:
         """Encode the difference of a model to what the decoder has.
 
-        A tensor whose difference is zero after quantization gets no unit. Temporal and history contexts
-        are used
-        for each tensor where that is smaller.
+        A tensor whose difference is zero after quantization gets no unit. Temporal and history contexts are
+        used for each tensor where that is smaller.
 
         Args:
             tensors: the new model: the tensors of the base, of the same shapes and dtypes.
@@ -198,8 +196,7 @@ class Encoder:
         """One difference, with what its contexts can look at.
 
         NNCodec looks only at differential units (spec README D15), so under `compat` the first update of a
-        parameter
-        has no temporal contexts.
+        parameter has no temporal contexts.
         """
         node = self._decoder.node(carrier.name)
         depth = 1 if node is None or node.depth is None else node.depth + 1

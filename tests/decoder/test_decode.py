@@ -358,3 +358,69 @@ def test_a_stream_may_ask_for_a_format(code, dtype, expected):
     out = nnr.decode(bytes(Builder().raw("x", [1.6, -130.0, 0.25], **fields)))["x"]
     assert out.dtype == dtype
     assert np.allclose(out.astype(np.float64), expected, rtol=1e-3)
+
+
+def test_arrays_given_out_are_the_callers_own():
+    decoder = nnr.Decoder()
+    first = decoder.decode(base_stream())
+    first["w"][:] = 0
+    decoder.model["w"][:] = 7
+    decoder.decode(update([[1, 1], [1, 1]], 1))
+    assert decoder.model["w"].tolist() == [[2, 3], [4, 5]]
+    base = {"w": np.array([[1, 2], [3, 4]], np.float32)}
+    out = nnr.decode(update([[1, 1], [1, 1]], 1), base=base)
+    out["w"][:] = 9
+    assert base["w"].tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"limits": 3}, TypeError),
+        ({"limits": {}}, TypeError),
+        ({"threads": "2"}, TypeError),
+        ({"threads": 1.5}, TypeError),
+    ],
+)
+def test_arguments_are_named_in_their_errors(options, error):
+    name = next(iter(options))
+    with pytest.raises(error, match=name):
+        nnr.decode(base_stream(), **options)
+    with pytest.raises(error, match=name):
+        nnr.open(base_stream(), **options)
+
+
+def test_limits_are_numbers():
+    with pytest.raises(ValueError, match="max_units"):
+        nnr.Limits(max_units=-1)
+    with pytest.raises(TypeError, match="max_name_bytes"):
+        nnr.Limits(max_name_bytes="x")  # type: ignore[arg-type]
+
+
+def test_open_refuses_what_it_cannot_read():
+    for source in (3, None, 1.5):
+        with pytest.raises(TypeError, match="path"):
+            nnr.open(source)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="form"):
+        nnr.open(base_stream(), form="zz")
+    file = nnr.open(base_stream())
+    file.close()
+    with pytest.raises(ValueError, match="closed"):
+        file["w"]
+
+
+def test_open_reads_a_file_object_from_where_it_stands(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"head" + base_stream())
+    with open(path, "rb") as handle:
+        handle.seek(4)
+        with nnr.open(handle) as file:
+            assert file["b"].tolist() == [5, 6]
+    with nnr.open(np.frombuffer(base_stream(), np.uint8)) as file:
+        assert file["b"].tolist() == [5, 6]
+
+
+def test_progress_counts_every_weight_that_is_decoded():
+    seen = []
+    nnr.decode(base_stream(), progress=lambda *facts: seen.append(facts))
+    assert seen == [(4, 6, "w"), (6, 6, "b")]

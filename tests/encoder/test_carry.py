@@ -173,3 +173,42 @@ def nnr_quantize(array):
     from nnr.encoder.pipeline import encode_stream
 
     return encode_stream({"x": array}, EncoderConfig())
+
+
+def test_ties_end_where_the_treatment_differs():
+    x = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
+    cargo = load_cargo({"a": x, "b": x}, EncoderConfig(raw=("b",)))
+    assert {c.name: c.how for c in cargo.carriers} == {"a": "quantize", "b": "raw"}
+    cargo = load_cargo({"a": x, "b": x}, EncoderConfig(qp_per_tensor={"b": -60}))
+    assert len(cargo.carriers) == 2
+    assert len(load_cargo({"a": x, "b": x}, EncoderConfig(raw=("*",))).carriers) == 1
+
+
+def test_brackets_in_names_are_no_wildcards():
+    x = np.ones((2, 2), np.float32)
+    config = EncoderConfig(raw=("l[0].w",), qp_per_tensor={"l[1].*": -10}, compat=None)
+    cargo = load_cargo({"l[0].w": x, "l[1].w": x + 1, "l0.w": x + 2}, config)
+    assert [c.how for c in cargo.carriers] == ["raw", "quantize", "quantize"]
+    assert carry.tensor_qp("l[1].w", 2, config) == -10
+    assert carry.tensor_qp("l1.w", 2, config) == -38
+
+
+@pytest.mark.parametrize("options", [{"raw": ("typo",)}, {"qp_per_tensor": {"typo": -3}}])
+def test_a_name_that_matches_nothing_is_refused(options):
+    with pytest.raises(ValueError, match="'typo'"):
+        load_cargo({"x": np.ones(3, np.float32)}, EncoderConfig(**options))
+    load_cargo({"x": np.ones(3, np.float32)}, EncoderConfig(raw=("typo*",)))
+
+
+def test_masks_and_ragged_lists_and_endless_names_are_refused():
+    with pytest.raises(TypeError, match=r"'x'.*mask"):
+        load_cargo({"x": np.ma.masked_array([1.0, 2.0], [0, 1])}, EncoderConfig())
+    with pytest.raises(TypeError, match="'x'"):
+        load_cargo({"x": [[1], [1, 2]]}, EncoderConfig())
+    with pytest.raises(ValueError, match="70000 bytes"):
+        load_cargo({"n" * 70000: np.ones(1)}, EncoderConfig())
+
+
+def test_a_finite_value_beyond_float32_is_called_that():
+    with pytest.raises(ValueError, match="beyond the range of float32"):
+        load_cargo({"x": np.array([1e39])}, EncoderConfig())

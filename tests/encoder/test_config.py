@@ -48,3 +48,28 @@ def test_a_wrong_value_is_named(options, error):
 def test_an_unknown_option_is_a_type_error_that_lists_the_known():
     with pytest.raises(TypeError, match=r"'speed'.*\bqp\b"):
         EncoderConfig().replace(speed=3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"raw": 5},
+        {"raw": (1,)},
+        {"pipeline": "uniform"},
+        {"pipeline": 5},
+        {"qp_per_tensor": [("a", 1)]},
+        {"importance": 3},
+        {"qp_per_tensor": {1: 2}},
+        {"lambda_scale": False},
+    ],
+    ids=str,
+)
+def test_a_wrong_type_is_named(options):
+    with pytest.raises(TypeError, match=next(iter(options))):
+        EncoderConfig(**options)
+
+
+def test_integers_of_numpy_are_integers():
+    import numpy as np
+
+    assert EncoderConfig(qp=np.int64(-30), qp_density=np.uint8(3)).qp == -30

@@ -284,3 +284,41 @@ def test_contract_of_every_quantizer(name, shape, scan_order):
         assert (
             nnr.encode({"x": array}, pipeline=[tool], qp=-20, nonweight_qp=-20, scan_order=scan_order) == data
         )
+
+
+def test_what_is_lost_is_said(tmp_path):
+    report = nnr.save_file({"g": np.full(8, 1e-6, np.float32)}, tmp_path / "x.nnr")
+    assert any("becomes zero" in note for note in report.tensors[0].notes)
+    report = nnr.save_file({"z": np.zeros((9000, 9000), np.float32)}, tmp_path / "x.nnr")
+    assert any("max_output_bytes" in note for note in report.notes)
+    with pytest.raises(nnr.LimitError):
+        nnr.load_file(tmp_path / "x.nnr")
+
+
+@pytest.mark.parametrize(
+    "options", [{"config": 3}, {"executor": 3}, {"progress": 3}, {"threads": "2"}], ids=str
+)
+def test_arguments_are_named_in_their_errors(options):
+    with pytest.raises(TypeError, match=next(iter(options))):
+        nnr.encode({"x": np.ones(3, np.float32)}, **options)
+
+
+def test_a_shape_that_numpy_does_not_have_is_a_bitstream_error():
+    from nnr.metadata import Metadata, TensorRecord, serialize
+    from nnr.syntax import parse, write
+
+    data = nnr.encode({"x": np.zeros(0, np.float32)})
+    for shape in [(1,) * 65 + (0,), (2**63, 0), (2**62, 2**62, 0)]:
+        tree = parse(data)
+        unit = tree["units"][2]
+        old = nnr.decode(data)
+        assert old["x"].size == 0
+        from nnr.metadata import parse as parse_metadata
+
+        known = parse_metadata(unit["nnr_unit_payload"]["topology_data"])
+        changed = Metadata(
+            known.units_before, known.crc_before, known.unit_crcs, [TensorRecord(17, shape=shape)]
+        )
+        unit["nnr_unit_payload"]["topology_data"] = serialize(changed)
+        with pytest.raises(nnr.ConformanceError):
+            nnr.decode(write(tree))

@@ -1,10 +1,9 @@
 """Encoder tools: the protocols, and the registry in which they are found.
 
 A tool is one file with one class. It never touches bits: a `Transform` turns tensors into tensors, a
-`Quantizer`
-turns one tensor into levels and what a decoder must be told. Constructor arguments are plain values and the
-whole configuration. Files in this package are found by themselves; packages elsewhere announce theirs in
-the entry-point group ``nnr.encoder_tools``.
+`Quantizer` turns one tensor into levels and what a decoder must be told. Constructor arguments are plain
+values and the whole configuration. Files in this package are found by themselves; packages elsewhere
+announce theirs in the entry-point group ``nnr.encoder_tools``.
 """
 
 from __future__ import annotations

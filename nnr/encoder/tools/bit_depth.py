@@ -18,11 +18,10 @@ _OCTAVES = 4  # how far below the largest magnitude clipping is tried
 class BitDepth:
     """(encoding 5.7) Levels of `bits` bits, signed, or unsigned where no value is negative.
 
-    The step size is chosen among those of the qp grid: from the one that reaches the largest magnitude
-    down to a sixteenth
-    of it, that with the smallest squared error, what is clipped included. Errors are measured in integers,
-    so that
-    the choice is the same on every platform. The qp of the options does not count.
+    The step size is chosen among those of the qp grid: from the one that reaches the largest magnitude down
+    to a sixteenth of it, that with the smallest squared error, what is clipped included. Errors are
+    measured in integers, so that the choice is the same on every platform. The qp of the options does not
+    count.
 
     Args:
         bits: 1 to 16.

@@ -21,12 +21,9 @@ class CodebookQuantizer:
     """(encoding 5.5) At most `size` values for a whole tensor, fitted to its histogram.
 
     The tensor is quantized to the uniform grid of its qp first. If that gives no more than `size` distinct
-    integers,
-    they are the codebook and nothing more is lost. Otherwise the codebook is the k-means solution on the
-    histogram of
-    the integers, computed in integers alone, so that it is the same on every platform. Index 0 stands for
-    the most
-    frequent entry, whose signs and magnitudes then cost least.
+    integers, they are the codebook and nothing more is lost. Otherwise the codebook is the k-means solution
+    on the histogram of the integers, computed in integers alone, so that it is the same on every platform.
+    Index 0 stands for the most frequent entry, whose signs and magnitudes then cost least.
 
     Args:
         size: entries at most, 2 or more.

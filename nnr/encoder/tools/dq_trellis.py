@@ -17,13 +17,11 @@ class DqTrellis:
     """(encoding 5.4) Dependent quantization: Viterbi search over 8 states.
 
     Minimises importance * (w/step - q)^2 + lambda_scale * 0.3235 * bits, summed over the tensor, with bits
-    estimated
-    by contexts that adapt every 64 weights.
+    estimated by contexts that adapt every 64 weights.
 
     Args:
         lambda_scale: weight of the rate; 0 minimises the error alone. 0.8 is near the best for trained
-        weights at
-            1 bit per weight and more, 0.4 to 0.6 below.
+            weights at 1 bit per weight and more, 0.4 to 0.6 below.
     """
 
     name = "dq_trellis"
