@@ -15,8 +15,7 @@ def capabilities() -> dict[str, Any]:
     Returns:
         "editions": editions of the standard by number, with the general_profile_idc of each;
         "decoder": coding tools that are decoded; "encoder": those that are written; "encoder_tools": names
-        of the
-        registered quantizers and transforms.
+            of the registered quantizers and transforms.
     """
     return {
         "editions": {1: 0, 2: 1},

@@ -22,9 +22,8 @@ def fisher_diagonal(
     """Diagonal of the empirical Fisher information of a model, scaled to the mean 1: how much each weight
     matters.
 
-    The mean of squared gradients of the loss, batch by batch, as `importance` for `nnr.encode`. To be
-    exact batches
-    would have one sample; larger ones are faster and give an estimate whose ranking is good enough.
+    The mean of squared gradients of the loss, batch by batch, as `importance` for `nnr.encode`. To be exact
+    batches would have one sample; larger ones are faster and give an estimate whose ranking is good enough.
 
     Args:
         model: a `torch.nn.Module`; it is put into evaluation mode and back.
