@@ -272,9 +272,7 @@ class _WeightsOnly:
 
 def default_quantizer(config: EncoderConfig) -> Quantizer:
     """The quantizer that the options ask for."""
-    uniform_or_dq: Quantizer = (
-        get_tool("dq_trellis")(config.lambda_scale) if config.dq else get_tool("uniform")()
-    )
+    uniform_or_dq: Quantizer = get_tool("dq_trellis" if config.dq else "uniform")(config.lambda_scale)
     if config.codebook:
         return _WeightsOnly(get_tool("codebook")(config.codebook), uniform_or_dq)
     if config.bitdepth:

@@ -19,7 +19,16 @@ def coded(tensors, **options):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"scan_order": 1}, {"profile": 0}, {"cabac_unary_length": 3}], ids=str
+    "options",
+    [
+        {},
+        {"dq": False},
+        {"dq": False, "scan_order": 1},
+        {"scan_order": 1},
+        {"profile": 0},
+        {"cabac_unary_length": 3},
+    ],
+    ids=str,
 )
 @pytest.mark.parametrize("qp", [-22, -14])
 def test_the_rate_term_pays(options, qp):
@@ -41,11 +50,12 @@ def test_without_weight_on_the_rate_the_error_is_smallest():
     assert size < coded(tensors, qp=-22)[0]
 
 
-def test_important_weights_are_kept_more_exactly():
+@pytest.mark.parametrize("dq", [True, False])
+def test_important_weights_are_kept_more_exactly(dq):
     tensors = model()
     importance = np.ones((64, 200), np.float32)
     importance[:, :50] = 30.0
-    options = {"qp": -12, "lambda_scale": 0.8}
+    options = {"qp": -12, "lambda_scale": 0.8, "dq": dq}
     plain = nnr.decode(nnr.encode(tensors, **options))["w"]
     weighted = nnr.decode(nnr.encode(tensors, importance={"w": importance}, **options))["w"]
     error = [((x - tensors["w"])[:, :50] ** 2).sum() for x in (plain, weighted)]

@@ -7,7 +7,7 @@ import numpy as np
 from ... import core
 from ...decoder.quantization import step_size
 from . import QuantizedTensor, TensorJob, register
-from .grid import fit_qp
+from .grid import checked_lambda, fit_qp, with_rate
 
 __all__ = ["DqTrellis"]
 
@@ -27,9 +27,7 @@ class DqTrellis:
     name = "dq_trellis"
 
     def __init__(self, lambda_scale: float = 0.0) -> None:
-        if not 0 <= lambda_scale < 1e6:
-            raise ValueError(f"lambda_scale must be 0 or more, not {lambda_scale}")
-        self.lambda_scale = lambda_scale
+        self.lambda_scale = checked_lambda(lambda_scale)
 
     def quantize(self, tensor: np.ndarray, job: TensorJob) -> QuantizedTensor:
         """(encoding 5.4) Quantize a float32 tensor, following `job.scan_order`.
@@ -43,19 +41,7 @@ class DqTrellis:
                 tensor, step_size(qp, job.qp_density), job.rows, job.cols, job.scan_order
             )
         else:
-            levels = core.quantize_trellis_rate(
-                tensor,
-                qp,
-                job.qp_density,
-                job.rows,
-                job.cols,
-                job.scan_order,
-                lambda_scale=self.lambda_scale,
-                importance=job.importance,
-                cabac_unary_length=job.cabac_unary_length,
-                profile=job.profile,
-                base=job.base,
-            )
+            levels = with_rate(core.quantize_trellis_rate, tensor, qp, job, self.lambda_scale)
         return QuantizedTensor(levels, qp, job.qp_density, dq_flag=1, tool=self.name, notes=notes)
 
     def __repr__(self) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...decoder.quantization import qp_of_step, step_size
 from . import TensorJob
 
-__all__ = ["MAX_LEVEL", "fit_qp", "fitting_qp"]
+__all__ = ["MAX_LEVEL", "checked_lambda", "fit_qp", "fitting_qp", "with_rate"]
 
 #: Largest magnitude of a level that the escape code is known to carry (spec README 2), less the trellis'
 # reach.
@@ -50,3 +52,33 @@ def fit_qp(tensor: np.ndarray, job: TensorJob) -> tuple[int, tuple[str, ...]]:
             "exactly with nonfinite='raw'"
         )
     return qp, () if qp == job.qp else (f"qp raised from {job.qp} to {qp}, so that levels fit 32 bits",)
+
+
+def checked_lambda(lambda_scale: float) -> float:
+    """`lambda_scale`, a weight of the rate.
+
+    Raises:
+        ValueError: it is negative, infinite or no number.
+    """
+    if not 0 <= lambda_scale < 1e6:
+        raise ValueError(f"lambda_scale must be 0 or more, not {lambda_scale}")
+    return lambda_scale
+
+
+def with_rate(
+    quantize: Callable[..., np.ndarray], tensor: np.ndarray, qp: int, job: TensorJob, lambda_scale: float
+) -> np.ndarray:
+    """Levels from one of the core's quantizers that weigh error against rate, coded as `job` says."""
+    return quantize(
+        tensor,
+        qp,
+        job.qp_density,
+        job.rows,
+        job.cols,
+        job.scan_order,
+        lambda_scale=lambda_scale,
+        importance=job.importance,
+        cabac_unary_length=job.cabac_unary_length,
+        profile=job.profile,
+        base=job.base,
+    )
