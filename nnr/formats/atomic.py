@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 __all__ = ["atomic_output", "atomic_path", "check_target"]
+
+_DESCRIPTORS = re.compile(r"/proc/\d+/(task/\d+/)?fd|/dev/fd")
 
 
 def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
@@ -28,11 +31,10 @@ def check_target(path: str | os.PathLike[str], *, overwrite: bool = True) -> Non
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
-    if target.exists():
-        if not target.is_file():
-            return  # a device or a pipe, written in place
-        if not overwrite:
-            raise FileExistsError(errno.EEXIST, "File exists", str(path))
+    if _in_place(target):
+        return
+    if target.exists() and not overwrite:
+        raise FileExistsError(errno.EEXIST, "File exists", str(path))
     folder = _real(target).parent
     if not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(folder))
@@ -45,21 +47,22 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = True) -> Iter
     """Path of a new empty file, which becomes `path` when the block ends without an exception.
 
     A symbolic link stays a link and its target is replaced; an earlier file passes its permissions on.
-    What is not a regular file (a device, a named pipe) is given as it is, and written in place.
+    What is not a regular file (a device, a pipe) and what is open already (`/dev/stdout`, `/dev/fd/3`) is
+    given as it is, and written in place.
 
     Raises:
         FileExistsError: the file exists and `overwrite` is false.
         OSError: the file cannot be written.
     """
     check_target(path, overwrite=overwrite)
-    target = _real(Path(path))
-    if target.exists() and not target.is_file():
+    if _in_place(Path(path)):
         try:
-            yield target
+            yield Path(path)
         except OSError as error:
             _name(error, path)
             raise
         return
+    target = _real(Path(path))
     temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(6)}.tmp")
     try:
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
@@ -83,6 +86,26 @@ def atomic_output(path: str | os.PathLike[str], *, overwrite: bool = True) -> It
     """As `atomic_path`, with the file opened for writing bytes."""
     with atomic_path(path, overwrite=overwrite) as temporary, open(temporary, "wb") as file:
         yield file
+
+
+def _in_place(path: Path) -> bool:
+    """True for a device, a pipe, or a name of an open file descriptor: nothing that could be replaced.
+
+    The path is asked as it stands: what a descriptor's link says (`pipe:[4711]`) is no path.
+    """
+    return (path.exists() and not path.is_file()) or _is_descriptor(path)
+
+
+def _is_descriptor(path: Path) -> bool:
+    """True when `path`, or what it links to, stands in a folder of the process's open files."""
+    for _ in range(40):
+        if _DESCRIPTORS.fullmatch(os.path.realpath(path.parent)):
+            return path.exists()
+        try:
+            path = path.parent / os.readlink(path)
+        except (OSError, ValueError):  # no link
+            return False
+    return False
 
 
 def _name(error: BaseException, path: str | os.PathLike[str]) -> None:

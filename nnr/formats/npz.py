@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import stat
 import struct
 import tokenize
 import zipfile
@@ -84,9 +85,26 @@ def read(file: IO[bytes]) -> dict[str, np.ndarray]:
 
 def write(tensors: Mapping[str, np.ndarray], file: IO[bytes]) -> None:
     """As `save`, to an open file, which need not be seekable."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    target: Any = file if _is_seekable(file) else _Forward(file)
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, tensor in tensors.items():
             _write_array(archive, name, np.asanyarray(tensor))
+
+
+class _Forward:
+    """A file that can only be written, which tells the archive not to go back for its headers."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.write = file.write
+        self.flush = file.flush
+
+
+def _is_seekable(file: IO[bytes]) -> bool:
+    """True for regular files and memory; /dev/null seeks without an error, and to no effect."""
+    try:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except (OSError, ValueError, AttributeError):
+        return file.seekable()
 
 
 def _tensor_name(member: zipfile.ZipInfo) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nnr.errors import FormatError
-from nnr.formats import atomic_output, check_target, format_of, load_tensors, save_tensors
+from nnr.formats import atomic_output, check_target, format_module, format_of, load_tensors, save_tensors
 from tests.shared import reads_everything
 
 
@@ -123,3 +123,41 @@ def test_bad_targets_are_found_before_the_work(tmp_path: Path) -> None:
         (tmp_path / "closed").mkdir(mode=0o500)
         with pytest.raises(PermissionError):
             check_target(tmp_path / "closed" / "x")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="needs /dev/null")
+@pytest.mark.parametrize("name", ["npz", "safetensors"])
+def test_a_device_is_no_file(name: str) -> None:
+    if name == "safetensors":
+        pytest.importorskip("safetensors")
+    format_module(name).save({"a": np.zeros(3), "b": np.zeros((2, 0))}, "/dev/null")
+    assert not stat.S_ISREG(os.stat("/dev/null").st_mode)
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="needs /dev/fd")
+@pytest.mark.parametrize("name", ["npz", "safetensors"])
+def test_a_pipe_without_a_path_is_written_in_place(name: str, tmp_path: Path) -> None:
+    if name == "safetensors":
+        pytest.importorskip("safetensors")
+    read_end, write_end = os.pipe()
+    tensors = {"a": np.arange(3.0), "b": np.zeros((2, 0))}
+    format_module(name).save(tensors, f"/dev/fd/{write_end}", overwrite=False)
+    os.close(write_end)
+    with open(read_end, "rb") as pipe:
+        (tmp_path / "x").write_bytes(pipe.read())
+    found = format_module(name).load(tmp_path / "x")
+    assert set(found) == {"a", "b"}
+    assert all(np.array_equal(found[key], array) for key, array in tensors.items())
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="needs /dev/fd")
+def test_an_open_file_is_written_where_it_is_open(tmp_path: Path) -> None:
+    path, link = tmp_path / "x.npz", tmp_path / "link"
+    with open(path, "wb") as file:
+        node = os.fstat(file.fileno()).st_ino
+        link.symlink_to(f"/dev/fd/{file.fileno()}")
+        with atomic_output(link, overwrite=False) as output:  # nothing is there to be kept
+            output.write(b"through the descriptor")
+    assert path.read_bytes() == b"through the descriptor"
+    assert path.stat().st_ino == node
+    assert sorted(os.listdir(tmp_path)) == ["link", "x.npz"]
