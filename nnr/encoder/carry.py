@@ -184,7 +184,7 @@ def _grouped(entries: list[_Entry], config: EncoderConfig) -> list[list[tuple[_E
         and carriers[0].how == "quantize"
         and carriers[0].shape == carriers[0].array.shape
     }
-    found = layers(config.blocks, {name: entry[2][0].shape for name, entry in quantized.items()})
+    found = layers(config.blocks or False, {name: entry[2][0].shape for name, entry in quantized.items()})
     taken = {name for roles in found.values() for name in roles.values()}
     groups = []
     for entry in entries:

@@ -151,6 +151,7 @@ class Preparation:
     ) -> None:
         if not isinstance(tensors, Mapping):
             raise TypeError(f"tensors must be a mapping of names to arrays, not {type(tensors).__name__}")
+        config = config.resolved()
         transforms, self.quantizer = select_tools(config)
         for transform in transforms:
             tensors = transform.apply(tensors)
@@ -272,7 +273,8 @@ class _WeightsOnly:
 
 def default_quantizer(config: EncoderConfig) -> Quantizer:
     """The quantizer that the options ask for."""
-    uniform_or_dq: Quantizer = get_tool("dq_trellis" if config.dq else "uniform")(config.lambda_scale)
+    config = config.resolved()
+    uniform_or_dq: Quantizer = get_tool("dq_trellis" if config.dq else "uniform")(config.lambda_scale or 0.0)
     if config.codebook:
         return _WeightsOnly(get_tool("codebook")(config.codebook), uniform_or_dq)
     if config.bitdepth:

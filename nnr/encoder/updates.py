@@ -73,7 +73,7 @@ class Encoder:
         executor: Executor | None = None,
         **options: Any,
     ) -> None:
-        self._config = (config or EncoderConfig()).replace(**options)
+        self._config = (config or EncoderConfig()).replace(**options).resolved()
         if self._config.profile != 1:
             raise ValueError("profile must be 1: the first edition has no updates")
         if self._config.target is not None:

@@ -12,7 +12,7 @@ def test_defaults_are_those_of_the_contract():
     assert (config.qp, config.qp_density, config.nonweight_qp) == (-38, 2, -75)
     assert (config.dq, config.param_opt, config.row_skip, config.metadata) == (True, True, True, True)
     assert (config.cabac_unary_length, config.scan_order, config.profile) == (11, 0, 1)
-    assert config.lambda_scale == 0
+    assert config.resolved().lambda_scale == 0
     assert config.nonfinite == "error"
 
 
@@ -73,3 +73,12 @@ def test_integers_of_numpy_are_integers():
     import numpy as np
 
     assert EncoderConfig(qp=np.int64(-30), qp_density=np.uint8(3)).qp == -30
+
+
+def test_effort_fills_in_what_is_not_given():
+    best = EncoderConfig(effort="best").resolved()
+    assert (best.lambda_scale, best.blocks) == (0.8, True)
+    assert EncoderConfig(effort="best", lambda_scale=0.0).resolved().lambda_scale == 0.0
+    assert EncoderConfig(effort="fast", blocks=True).resolved().blocks is True
+    with pytest.raises(ValueError, match="effort"):
+        EncoderConfig(effort="much")
