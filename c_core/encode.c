@@ -28,6 +28,13 @@ enum {
     SAMPLE_PIECES = 16
 };
 
+enum {                          /* fast search for context parameters: */
+    SEGMENT_POSITIONS = 1024,
+    LEAST_SEARCHED = 1 << 15,   /* positions that are looked at, besides */
+    SEARCHED_PART = 16,         /* this part of the tensor */
+    RECOVERY_POSITIONS = 200    /* that tell the state at the start of a segment */
+};
+
 enum { ENTRY_BITS = 17 }; /* nine that differ and a byte to spare; known exactly, since 25 bits are kept */
 
 typedef enum { PRICE, CODE } consumer;
@@ -278,15 +285,65 @@ static void set_tools(tensor_layout *layout, const nnr_tensor *tensor, const uin
     layout->history = hist_flag ? pointer_of(tensor->history) : NULL;
 }
 
-/* Cost of the tensor as `layout` has it; chosen parameters go to trial_parameter. */
-static int64_t price_tensor(nnr_encoder *encoder, const tensor_layout *layout, int64_t param_opt)
+/* (decoding 8) The state before a position, found from the levels before it: a level is odd where its state is,
+   so a stretch of them rules out all but one of the states that it may have started in, nearly always. */
+static unsigned state_before(const tensor_layout *layout, int64_t position)
 {
+    unsigned state[NNR_DQ_STATES], start, possible = (1u << NNR_DQ_STATES) - 1, found = 0;
+    int64_t i = position < RECOVERY_POSITIONS ? 0 : position - RECOVERY_POSITIONS;
+    for (start = 0; start < NNR_DQ_STATES; start++)
+        state[start] = start;
+    for (; i < position; i++) {
+        const int32_t level = layout->levels[i];
+        const uint64_t size = level < 0 ? 0 - (uint64_t)level : (uint64_t)level;
+        for (start = 0; start < NNR_DQ_STATES; start++) {
+            const unsigned odd = state[start] & 1;
+            possible &= ~((unsigned)(level != 0 && (size & 1) != odd) << start);
+            state[start] = next_state(state[start], (unsigned)((size + odd) >> 1) & 1);
+        }
+    }
+    for (start = 0; start < NNR_DQ_STATES; start++)
+        if (possible >> start & 1)
+            found = state[start];
+    return found;
+}
+
+/* Price segments of a large tensor in row-major order. The first one is its beginning. */
+static void put_segments(nnr_encoder *encoder, const tensor_layout *layout, int64_t total, int64_t wanted)
+{
+    const int64_t count = wanted / SEGMENT_POSITIONS;
+    int64_t number;
+    nnr_tokenise_start(&encoder->tokeniser, layout, 0);
+    for (number = 0; number < count; number++) {
+        const int64_t first = total / count * number;
+        if (number > 0) {
+            encoder->tokeniser.neighbour = neighbour_class(layout->levels[first - 1]);
+            encoder->tokeniser.state = layout->dq ? state_before(layout, first) : 0;
+        }
+        put_stretch(encoder, layout, first, first + SEGMENT_POSITIONS);
+        if (number == 0) {
+            consume(encoder);
+            nnr_search_mark(&encoder->search);
+        }
+    }
+    consume(encoder);
+    nnr_search_scale(&encoder->search, total - SEGMENT_POSITIONS, (count - 1) * SEGMENT_POSITIONS);
+}
+
+/* Cost of the tensor as `layout` has it; chosen parameters go to trial_parameter. */
+static int64_t price_tensor(nnr_encoder *encoder, const tensor_layout *layout, int64_t param_opt, int may_sample)
+{
+    const int64_t total = layout->rows * layout->cols, wanted = LEAST_SEARCHED + total / SEARCHED_PART;
     int64_t cost;
     encoder->consumer = PRICE;
     nnr_search_start(&encoder->search, layout,
-                     param_opt == NNR_PARAM_OPT_OFF ? 1 : NNR_PARAMETER_SETS);
-    put_samples(encoder, layout, param_opt == NNR_PARAM_OPT_REFERENCE, NULL);
-    cost = nnr_search_choose(&encoder->search, layout, param_opt == NNR_PARAM_OPT_EXACT, encoder->trial_parameter);
+                     param_opt == NNR_PARAM_OPT_OFF ? 1 : NNR_PARAMETER_SETS, param_opt == NNR_PARAM_OPT_FAST);
+    if (may_sample && param_opt == NNR_PARAM_OPT_FAST && layout->side == 0 && !layout->skip && 2 * wanted < total)
+        put_segments(encoder, layout, total, wanted);
+    else
+        put_samples(encoder, layout, param_opt == NNR_PARAM_OPT_REFERENCE, NULL);
+    cost = nnr_search_choose(&encoder->search, layout, param_opt != NNR_PARAM_OPT_REFERENCE,
+                             encoder->trial_parameter);
     if (layout->skip)
         cost += nnr_search_price(&encoder->search, layout->skip, layout->rows);
     return cost;
@@ -312,7 +369,7 @@ static void choose_tools(nnr_encoder *encoder, tensor_layout *layout, nnr_tensor
             for (hist = hist_first; hist >= hist_last; hist--) {
                 int64_t cost;
                 set_tools(layout, tensor, skip ? encoder->zero_rows : NULL, hist);
-                cost = price_tensor(encoder, layout, param_opt);
+                cost = price_tensor(encoder, layout, param_opt, skip_first == skip_last && hist_first == hist_last);
                 if (encoder->status != NNR_OK)
                     return;
                 if (cost < least) {
@@ -463,7 +520,7 @@ int nnr_encode_units(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, 
     for (u = 0; u < unit_count; u++) {
         units[u].payload = units[u].payload_size = 0;
         if (nnr_unit_is_sound(&units[u], tensor_count) && units[u].param_opt >= NNR_PARAM_OPT_OFF &&
-            units[u].param_opt <= NNR_PARAM_OPT_REFERENCE) {
+            units[u].param_opt <= NNR_PARAM_OPT_FAST) {
             encode_unit(encoder, &units[u], tensors + units[u].first_tensor);
         } else {
             units[u].status = NNR_ERR_ARGUMENT;
@@ -492,7 +549,7 @@ static int sample_parameters(nnr_encoder *encoder, const tensor_layout *layout, 
     encoder->waiting = 0;
     encoder->consumer = PRICE;
     memset(encoder->trial_parameter, 0, sizeof encoder->trial_parameter);
-    nnr_search_start(&encoder->search, layout, NNR_PARAMETER_SETS);
+    nnr_search_start(&encoder->search, layout, NNR_PARAMETER_SETS, 1);
     for (number = 0; number < count; number++) {
         const int64_t first = total / count * number;
         tensor_layout piece = *layout;

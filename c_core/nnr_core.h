@@ -35,7 +35,8 @@ enum {
 enum {
     NNR_PARAM_OPT_OFF = 0,      /* parameter set 0 everywhere */
     NNR_PARAM_OPT_EXACT = 1,    /* search on the bins that are coded, price of the flags included */
-    NNR_PARAM_OPT_REFERENCE = 2 /* the choice of NNCodec 2, for identical bytes */
+    NNR_PARAM_OPT_REFERENCE = 2, /* the choice of NNCodec 2, for identical bytes */
+    NNR_PARAM_OPT_FAST = 3       /* as EXACT, but candidates are dropped early, and large tensors are sampled */
 };
 
 /* One coded payload: the bytes behind the header of an NNR_NDU unit up to the unit's end. An encoder sets

@@ -3,6 +3,13 @@
 
 #include <string.h>
 
+enum {
+    ALL_LIVE = (1 << NNR_PARAMETER_SETS) - 1,
+    MARGIN = 32 * BIT, /* what a candidate may have paid more than the best one */
+    MERGED_FAST = 2,
+    MERGED_SLOW = 48 /* estimators this near stay near */
+};
+
 /* A virtual context as loops keep it: in registers. */
 typedef struct {
     uint64_t f, t;
@@ -10,11 +17,11 @@ typedef struct {
 } payer;
 
 /* Add the price of a bin and adapt. */
-NNR_INLINE void pay(payer *p, const price_tables *after, int shift0, int shift1)
+NNR_INLINE void pay(payer *p, const price_tables *after, int64_t fast_rate, int64_t slow_rate)
 {
     p->cost += after->price[2 * p->f + (p->t >> 3)];
-    p->f = after->fast[shift0 - FIRST_SHIFT][p->f];
-    p->t = after->slow[shift1 - FIRST_SHIFT][p->t];
+    p->f = after->fast[fast_rate][p->f];
+    p->t = after->slow[slow_rate][p->t];
 }
 
 static payer load_payer(const virtual_context *state)
@@ -39,9 +46,9 @@ NNR_INLINE void pay_three(const search *s, const uint8_t *bins, int count, int i
     const uint8_t *end = bins + count;
     for (; bins < end; bins++) {
         const price_tables *after = s->prices.after[*bins];
-        pay(&a, after, PARAMETER_SET[i].shift0, PARAMETER_SET[i].shift1);
-        pay(&b, after, PARAMETER_SET[j].shift0, PARAMETER_SET[j].shift1);
-        pay(&c, after, PARAMETER_SET[k].shift0, PARAMETER_SET[k].shift1);
+        pay(&a, after, PARAMETER_SET[i].shift0 - FIRST_SHIFT, PARAMETER_SET[i].shift1 - FIRST_SHIFT);
+        pay(&b, after, PARAMETER_SET[j].shift0 - FIRST_SHIFT, PARAMETER_SET[j].shift1 - FIRST_SHIFT);
+        pay(&c, after, PARAMETER_SET[k].shift0 - FIRST_SHIFT, PARAMETER_SET[k].shift1 - FIRST_SHIFT);
     }
     cost[i] += store_payer(&a, &state[i]);
     cost[j] += store_payer(&b, &state[j]);
@@ -59,12 +66,98 @@ static int64_t price_bins(const price_model *prices, const uint8_t *bins, int64_
     return cost;
 }
 
+/* Candidates that are not known when this is compiled, up to three; what comes of those beyond `count` is not
+   stored. */
+NNR_NOINLINE void pay_some(const search *s, const uint8_t *bins, int length, const int *which, int count,
+                           virtual_context *state, int64_t *cost)
+{
+    const uint8_t *end = bins + length;
+    int64_t fast[3], slow[3];
+    payer p[3];
+    int i;
+    for (i = 0; i < 3; i++) {
+        const int k = which[i < count ? i : 0];
+        p[i] = load_payer(&state[k]);
+        fast[i] = PARAMETER_SET[k].shift0 - FIRST_SHIFT;
+        slow[i] = PARAMETER_SET[k].shift1 - FIRST_SHIFT;
+    }
+    for (; bins < end; bins++) {
+        const price_tables *after = s->prices.after[*bins];
+        pay(&p[0], after, fast[0], slow[0]);
+        pay(&p[1], after, fast[1], slow[1]);
+        pay(&p[2], after, fast[2], slow[2]);
+    }
+    for (i = 0; i < count; i++)
+        cost[which[i]] += store_payer(&p[i], &state[which[i]]);
+}
+
+/* Of two candidates with the same rates that will go the same way, the first is no dearer. */
+static int is_merged(const virtual_context *a, const virtual_context *b)
+{
+    const int f = (int)a->f - (int)b->f, t = (int)a->t - (int)b->t;
+    return f >= -MERGED_FAST && f <= MERGED_FAST && t >= -MERGED_SLOW && t <= MERGED_SLOW;
+}
+
+static int same_rates(int i, int j)
+{
+    return PARAMETER_SET[i].shift0 == PARAMETER_SET[j].shift0 && PARAMETER_SET[i].shift1 == PARAMETER_SET[j].shift1;
+}
+
+/* Drop candidates that will hardly win any more. */
+static void drop_losers(search *s, int ctx)
+{
+    const int64_t *cost = s->cost[ctx];
+    const virtual_context *state = s->state[ctx];
+    int i, j, best = -1;
+    for (i = 0; i < NNR_PARAMETER_SETS; i++)
+        if (s->live[ctx] >> i & 1 && (best < 0 || cost[i] < cost[best]))
+            best = i;
+    for (i = 0; i < NNR_PARAMETER_SETS; i++) {
+        int heir = -1;
+        if (!(s->live[ctx] >> i & 1) || i == best)
+            continue;
+        if (cost[i] - cost[best] > MARGIN)
+            heir = best;
+        for (j = 0; j < NNR_PARAMETER_SETS && heir < 0; j++)
+            if (j != i && s->live[ctx] >> j & 1 && same_rates(i, j) && cost[j] <= cost[i] &&
+                is_merged(&state[i], &state[j]))
+                heir = j;
+        if (heir >= 0) {
+            s->live[ctx] = (uint16_t)(s->live[ctx] & ~(1u << i));
+            if (s->stand_in[ctx] == i)
+                s->stand_in[ctx] = (uint8_t)heir;
+        }
+    }
+}
+
+NNR_NOINLINE void run_live_candidates(search *s, int ctx)
+{
+    const int stand_in = s->stand_in[ctx];
+    const int64_t paid = s->cost[ctx][stand_in];
+    int which[NNR_PARAMETER_SETS], count = 0, k;
+    for (k = 0; k < NNR_PARAMETER_SETS; k++)
+        if (s->live[ctx] >> k & 1)
+            which[count++] = k;
+    for (k = 0; k < count; k += 3)
+        pay_some(s, s->bins[ctx], s->length[ctx], which + k, count - k < 3 ? count - k : 3, s->state[ctx],
+                 s->cost[ctx]);
+    if (stand_in != 0)
+        s->cost[ctx][0] += s->cost[ctx][stand_in] - paid;
+    if (count > 1)
+        drop_losers(s, ctx);
+    s->length[ctx] = 0;
+}
+
 NNR_NOINLINE void run_candidates(search *s, int ctx)
 {
     const uint8_t *bins = s->bins[ctx];
     const int count = s->length[ctx];
     virtual_context *state = s->state[ctx];
     int64_t *cost = s->cost[ctx];
+    if (s->quick && s->live[ctx] != ALL_LIVE) {
+        run_live_candidates(s, ctx);
+        return;
+    }
     s->length[ctx] = 0;
     if (s->candidates == 1) {
         rated_context set0 = rated_context_of(0);
@@ -75,16 +168,24 @@ NNR_NOINLINE void run_candidates(search *s, int ctx)
         pay_three(s, bins, count, 0, 1, 2, state, cost);
         pay_three(s, bins, count, 3, 4, 5, state, cost);
         pay_three(s, bins, count, 6, 7, 8, state, cost);
+        if (s->quick)
+            drop_losers(s, ctx);
     }
 }
 
-void nnr_search_start(search *s, const tensor_layout *layout, int candidates)
+void nnr_search_start(search *s, const tensor_layout *layout, int candidates, int quick)
 {
+    int ctx;
+    s->quick = quick;
     s->candidates = candidates;
     s->context_count = context_end(layout);
     s->bypass_bits = 0;
     memset(s->length, 0, (size_t)s->context_count * sizeof s->length[0]);
     memset(s->cost, 0, (size_t)s->context_count * sizeof s->cost[0]);
+    for (ctx = 0; ctx < s->context_count; ctx++) {
+        s->live[ctx] = ALL_LIVE;
+        s->stand_in[ctx] = 0;
+    }
     nnr_search_reset(s);
 }
 
@@ -111,6 +212,29 @@ static void run_all(search *s)
     for (ctx = 0; ctx < s->context_count; ctx++)
         if (s->length[ctx] > 0)
             run_candidates(s, ctx);
+}
+
+void nnr_search_mark(search *s)
+{
+    run_all(s);
+    memcpy(s->marked_cost, s->cost, (size_t)s->context_count * sizeof s->cost[0]);
+    s->marked_bypass_bits = s->bypass_bits;
+}
+
+static int64_t scaled(int64_t marked, int64_t now, int64_t whole, int64_t part)
+{
+    const int64_t more = now - marked;
+    return marked + more / part * whole + more % part * whole / part;
+}
+
+void nnr_search_scale(search *s, int64_t whole, int64_t part)
+{
+    int ctx, k;
+    run_all(s);
+    for (ctx = 0; ctx < s->context_count; ctx++)
+        for (k = 0; k < NNR_PARAMETER_SETS; k++)
+            s->cost[ctx][k] = scaled(s->marked_cost[ctx][k], s->cost[ctx][k], whole, part);
+    s->bypass_bits = scaled(s->marked_bypass_bits, s->bypass_bits, whole, part);
 }
 
 void nnr_search_reset(search *s)
@@ -141,7 +265,7 @@ static offer best_offer(const search *s, int ctx)
     int k;
     for (k = 1; k < s->candidates; k++) {
         const int64_t gain = costs[0] - costs[k] - 3 * BIT; /* shift_idx_minus_1 has three bits */
-        if (gain > o.gain) {
+        if (s->live[ctx] >> k & 1 && gain > o.gain) {
             o.gain = gain;
             o.set = (uint8_t)k;
         }

@@ -117,6 +117,7 @@ class ParamOpt(IntEnum):
     OFF = 0
     EXACT = 1
     REFERENCE = 2
+    FAST = 3
 
 
 _MEANING: dict[Status, tuple[type[BitstreamError], str, str]] = {

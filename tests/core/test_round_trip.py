@@ -139,7 +139,24 @@ def test_the_search_saves_bits(payload: Payload):
     for sample in payload.samples:
         sample.row_skip_flag = sample.hist_flag = 0
     off, exact = len(payload.encode(ParamOpt.OFF).data), len(payload.encode(ParamOpt.EXACT).data)
+    fast = len(payload.encode(ParamOpt.FAST).data)
     assert exact <= off + 1 + off // 500
+    assert fast <= off + 1 + off // 500
+
+
+@pytest.mark.parametrize("dq_flag", [0, 1])
+@pytest.mark.parametrize("spread", [0.2, 1.0, 5.0])
+@pytest.mark.parametrize(("rows", "cols"), [(50, 40), (150, 200), (300, 1000)])
+def test_the_fast_search_finds_nearly_the_same(dq_flag: int, spread: float, rows: int, cols: int):
+    """Rows of different spread, so that a part of the tensor is not like the whole."""
+    rng = np.random.default_rng(rows)
+    indices = np.round(rng.laplace(size=(rows, cols)) * spread * rng.lognormal(0, 0.5, (rows, 1)))
+    levels = dependent_levels(indices.astype(np.int64), 0) if dq_flag else indices.astype(np.int32)
+    payload = Payload([Sample(levels)], dq_flag=dq_flag)
+    off, exact, fast = (
+        len(payload.encode(opt).data) for opt in (ParamOpt.OFF, ParamOpt.EXACT, ParamOpt.FAST)
+    )
+    assert exact - 2 <= fast <= exact + 2 + (off - exact) // 10
 
 
 def test_coding_is_deterministic_and_independent_of_the_batch():
