@@ -1,7 +1,8 @@
 """Check whether a bitstream conforms: every violation, with section and place. Exit status 1 if there is any.
 
 Headers are checked against the specification, and the payloads are decoded, which also compares the checksums
-that streams of nnr carry. With --profile, tools outside the list of that capability profile count too.
+that streams of nnr carry; those of an update only with --base. With --profile, tools outside the list of that
+capability profile count too.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import nnr
 from ..errors import BitstreamError, LimitError, UnsupportedError
 from ..syntax.check import CAPABILITY_PROFILES, CheckReport, Finding, check
 from ..syntax.stream import StreamContext, read_units
-from .errors import about, describe, one_line
+from .errors import about, as_limits, describe
 from .options import add_limits, limits
-from .streams import add_out_of_band, read_bitstream, read_out_of_band
+from .streams import add_out_of_band, bitstream_input, read_bitstream, read_out_of_band
+from .text import count, print_line
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -33,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--profile", choices=list(CAPABILITY_PROFILES), metavar="NAME",
         help=f"also check that only tools of a list are used: {known}",
     )  # fmt: skip
+    parser.add_argument(
+        "--base", metavar="BASE", nargs="+", default=[], help="the bitstreams before an update, in order"
+    )
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     add_out_of_band(parser)
     add_limits(parser)
@@ -42,12 +47,17 @@ def run(args: argparse.Namespace) -> int:
     """Carry out `nnr check`."""
     data = read_bitstream(args.file)
     out_of_band = read_out_of_band(args)
+    decoder = nnr.Decoder(limits=limits(args))
+    for name in args.base:
+        with about(name):
+            decoder.decode(bitstream_input(name))
     with about(args.file):
-        report = check(data, profile=args.profile, out_of_band=out_of_band, limits=limits(args))
+        parameters = decoder.parameter_source(out_of_band)
+        report = check(data, profile=args.profile, out_of_band=parameters, limits=limits(args))
         if not report.violations:
-            _check_payloads(data, out_of_band, limits(args), report)
+            _check_payloads(data, out_of_band, decoder, limits(args), report, update=bool(args.base))
     if args.json:
-        print(json.dumps(report.as_dict()))
+        print_line(json.dumps(report.as_dict()))
         return 0 if report.ok else 1
     for kind, findings in (
         ("violation", report.violations),
@@ -55,30 +65,32 @@ def run(args: argparse.Namespace) -> int:
         ("note", report.notes),
     ):
         for finding in findings:
-            print(one_line(f"{args.file}: {kind}: {finding}"))
-    conclusion = "conforms" if not report.violations else _count(len(report.violations), "violation")
+            print_line(f"{args.file}: {kind}: {as_limits(str(finding))}")
+    conclusion = "conforms" if not report.violations else count(len(report.violations), "violation")
     if report.profile is not None and not report.violations:
         fits = "fits" if not report.outside_profile else "does not fit"
         conclusion += f", {fits} {report.profile}"
-    units, notes = _count(report.units, "unit"), _count(len(report.notes), "note")
-    print(one_line(f"{args.file}: {conclusion}; {units}, {notes}"))
+    units, notes = count(report.units, "unit"), count(len(report.notes), "note")
+    print_line(f"{args.file}: {conclusion}; {units}, {notes}")
     return 0 if report.ok else 1
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def _check_payloads(
-    data: bytes, out_of_band: Mapping[str, Any] | None, bounds: nnr.Limits, report: CheckReport
+    data: bytes,
+    out_of_band: Mapping[str, Any] | None,
+    decoder: nnr.Decoder,
+    bounds: nnr.Limits,
+    report: CheckReport,
+    *,
+    update: bool,
 ) -> None:
     """Decode the stream; what fails is a violation, what cannot be done here a note."""
     try:
-        units = list(read_units(data, StreamContext(out_of_band, bounds)))
-        if any(unit.header.unit_header.get("parent_node_id_present_flag") for unit in units):
-            report.notes.append(Finding("payloads of an update are not decoded without its base", "", None))
+        units = read_units(data, StreamContext(decoder.parameter_source(out_of_band), bounds))
+        if not update and any(unit.header.unit_header.get("parent_node_id_present_flag") for unit in units):
+            report.notes.append(Finding("payloads of an update are not decoded without --base", "", None))
             return
-        decoded = nnr.decode(data, form="coded", out_of_band=out_of_band, limits=bounds)
+        decoded = decoder.decode(data, form="coded", out_of_band=out_of_band)
         if not decoded.report.checked:
             report.notes.append(Finding("no checksums: a changed payload can go unnoticed", "", None))
     except (UnsupportedError, LimitError) as error:

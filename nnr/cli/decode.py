@@ -1,4 +1,7 @@
-"""Decode a bitstream, or a base model and its updates, to a model file."""
+"""Decode a bitstream, or a base model and its updates, to a model file.
+
+An existing OUT is not overwritten unless -f is given.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import nnr
 from ..formats import FORMATS
 from .errors import UsageError, about
 from .options import add_limits, add_threads, limits
+from .progress import Progress
 from .streams import (
     STDIO,
     add_out_of_band,
@@ -24,6 +28,7 @@ from .streams import (
     read_out_of_band,
     write_model,
 )
+from .text import count, print_line
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -48,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_limits(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--json", action="store_true", help="print what was decoded as JSON")
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar on a terminal")
     add_threads(parser)
 
 
@@ -67,10 +73,10 @@ def run(args: argparse.Namespace) -> int:
     write_model(tensors, args.output, format_name, force=args.force)
     if args.json:
         rows = [{"name": n, "shape": list(a.shape), "dtype": a.dtype.name} for n, a in tensors.items()]
-        print(json.dumps({"input": streams, "output": args.output, "tensors": rows}))
+        print_line(json.dumps({"input": streams, "output": args.output, "tensors": rows}))
     elif not (args.quiet or args.output == STDIO):
         weights = sum(a.size for a in tensors.values())
-        print(f"{args.output}: {len(tensors)} tensors, {weights} weights")
+        print_line(f"{args.output}: {count(len(tensors), 'tensor')}, {count(weights, 'weight')}")
     return 0
 
 
@@ -80,8 +86,11 @@ def _decode(
     decoder = nnr.Decoder(threads=args.threads, limits=limits(args))
     for number, name in enumerate(streams, 1):
         last = number == len(streams)
-        with about(name):
+        with Progress(wanted=not (args.quiet or args.no_progress)) as progress, about(name):
             tensors: Mapping[str, np.ndarray] = decoder.decode(
-                bitstream_input(name), form=args.form, out_of_band=out_of_band if last else None
+                bitstream_input(name),
+                form=args.form,
+                out_of_band=out_of_band if last else None,
+                progress=progress,
             )
     return tensors if args.raw or len(streams) == 1 else decoder.model

@@ -1,21 +1,49 @@
-"""Encode a model file as an NNR bitstream."""
+"""Encode a model file as an NNR bitstream, or as an update of what earlier bitstreams hold.
+
+An existing OUT is not overwritten unless -f is given. With --base, only the differences to the model that the
+given bitstreams decode to are coded:
+
+    nnr encode NEW.npz --base BASE.nnr [UPDATE.nnr ...] -o OUT.nnr
+    nnr decode BASE.nnr [UPDATE.nnr ...] OUT.nnr -o BACK.npz
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 import nnr
 
-from ..formats import FORMATS
-from .errors import UsageError, about
-from .options import add_config_options, add_threads, make_config
+from ..encoder.pipeline import EncodedStream, encode_stream
+from ..encoder.report import EncodeReport
+from ..formats import FORMATS, atomic_output
+from .errors import UsageError, about, as_flags, as_limits, describe
+from .options import add_config_options, add_limits, add_threads, limits, make_config
 from .progress import Progress
-from .streams import STDIO, add_output_arguments, check_output, read_model, write_stdout
+from .streams import (
+    STDIO,
+    about_output,
+    add_output_arguments,
+    bitstream_input,
+    check_output,
+    read_model,
+    write_stdout,
+)
+from .text import count, one_line, print_line, table
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "encode a model file as a bitstream"
+
+_HEAD = ("tensor", "shape", "tool", "qp", "bits/weight", "PSNR dB", "bytes")
+_RIGHT = {"qp", "bits/weight", "PSNR dB", "bytes"}
+_NOTES_SHOWN = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="IN", help="model file, .npz or .safetensors; `-` is standard input")
     add_output_arguments(parser, "bitstream to write, usually NAME.nnr")
     parser.add_argument("--format", choices=FORMATS, help="format of IN (default: by its name)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument(
+        "--base", metavar="BASE", nargs="+", default=[],
+        help="encode an update of these bitstreams, in order: a model and its earlier updates",
+    )  # fmt: skip
+    add_limits(parser)
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+    amount.add_argument("-v", "--verbose", action="store_true", help="print a table of tensors and all notes")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar on a terminal")
     add_threads(parser)
@@ -35,20 +70,110 @@ def run(args: argparse.Namespace) -> int:
     to_stdout = args.output == STDIO
     if to_stdout and args.json:
         raise UsageError("encode: --json and -o - both want standard output")
+    if [args.input, *args.base].count(STDIO) > 1:
+        raise UsageError("encode: `-` can stand for one input only")
     config = make_config(args, nnr.EncoderConfig)
+    if args.base:
+        _check_update(config)
     check_output(args.output, force=args.force)
+    base = _base(args)
     tensors = read_model(args.input, args.format)
-    progress = Progress(wanted=not (args.quiet or args.no_progress))
-    options = {"threads": args.threads, "progress": progress}
+    with Progress(wanted=not (args.quiet or args.no_progress)) as progress, about(args.input):
+        measure = args.json or args.verbose
+        stream = _encode(tensors, config, base, threads=args.threads, progress=progress, measure=measure)
     if to_stdout:
-        with progress, about(args.input):
-            data = nnr.encode(tensors, config, **options)
-        write_stdout(data)
-        return 0
-    with progress, about(args.input):
-        report = nnr.save_file(tensors, args.output, config, **options)
+        write_stdout(stream.tobytes())
+    else:
+        with about_output(args.output), atomic_output(args.output, overwrite=args.force) as file:
+            file.writelines(stream.units)
     if args.json:
-        print(json.dumps({"input": args.input, "output": args.output, **report.as_dict()}))
+        print_line(json.dumps({"input": args.input, "output": args.output, **stream.report.as_dict()}))
     elif not args.quiet:
-        print(f"{args.output}: {report}")
+        _print_report(stream.report, args)
     return 0
+
+
+def _check_update(config: nnr.EncoderConfig) -> None:
+    try:
+        nnr.Encoder(config)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"encode: --base: {describe(error)}") from error
+
+
+def _base(args: argparse.Namespace) -> nnr.Decoder | None:
+    """A decoder that has decoded the streams of `--base`, or None."""
+    if not args.base:
+        return None
+    decoder = nnr.Decoder(threads=args.threads, limits=limits(args))
+    for name in args.base:
+        with about(name):
+            decoder.decode(bitstream_input(name))
+    return decoder
+
+
+def _encode(
+    tensors: Mapping[str, np.ndarray],
+    config: nnr.EncoderConfig,
+    base: nnr.Decoder | None,
+    *,
+    threads: int | None,
+    progress: Progress,
+    measure: bool,
+) -> EncodedStream:
+    """What `nnr.encode` does, with the report."""
+    if base is not None:
+        return nnr.Encoder(config, base=base, threads=threads).stream_update(tensors, progress=progress)
+    return encode_stream(tensors, config, threads=threads, progress=progress, measure=measure)
+
+
+def _print_report(report: EncodeReport, args: argparse.Namespace) -> None:
+    """Summary, table and notes; beside a stream on standard output, only the notes, on standard error."""
+    notes = [f"note: {as_flags(as_limits(note))}" for note in report.notes]
+    notes += [f"note: tensor {t.name!r}: {note}" for t in report.tensors for note in t.notes]
+    if not args.verbose and len(notes) > _NOTES_SHOWN:
+        hidden = len(notes) - _NOTES_SHOWN
+        notes[_NOTES_SHOWN:] = [f"note: ... and {count(hidden, 'more note')}; -v shows all"]
+    if args.output == STDIO:
+        lines = [f"nnr: {line}" for line in notes]
+        if args.verbose:
+            lines = [*_tensor_table(report), f"nnr: {_summary(report)}", *lines]
+        if sys.stderr is not None:
+            for line in lines:
+                print(one_line(line), file=sys.stderr)
+        return
+    for line in _tensor_table(report) if args.verbose else []:
+        print_line(line)
+    print_line(f"{args.output}: {_summary(report)}")
+    for line in notes:
+        print_line(line)
+
+
+def _summary(report: EncodeReport) -> str:
+    return (
+        f"{count(len(report.tensors), 'tensor')}, {count(report.weights, 'weight')}: "
+        f"{report.original_bytes:,} -> {count(report.total_bytes, 'byte')} "
+        f"({report.ratio:.2f} times smaller, {report.bits_per_weight:.3f} bits per weight) "
+        f"in {report.seconds:.2f} s"
+    )
+
+
+def _tensor_table(report: EncodeReport) -> list[str]:
+    rows = [
+        (
+            one_line(t.name),
+            "x".join(map(str, t.shape)) or "scalar",
+            t.tool,
+            "-" if t.qp is None else str(t.qp),
+            f"{t.bits_per_weight:.3f}",
+            _decibels(t.psnr),
+            f"{t.coded_bytes:,}",
+        )
+        for t in report.tensors
+    ]
+    return table(_HEAD, rows, _RIGHT)
+
+
+def _decibels(value: Any) -> str:
+    if math.isnan(value):
+        return "-"
+    return "exact" if math.isinf(value) else f"{value:.1f}"

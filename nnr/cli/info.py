@@ -1,4 +1,7 @@
-"""Show what a bitstream holds: units, tensors, tools, bits. Payloads are not decoded."""
+"""Show what a bitstream holds: units, tensors, tools, bits. Payloads are not decoded.
+
+A damaged stream is shown as far as its headers tell, and the exit status is 1; `nnr check` looks closer.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,21 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import nnr
 
-from ..errors import BitstreamError
+from ..errors import BitstreamError, LimitError, UnsupportedError
 from ..metadata import is_metadata
 from ..syntax.constants import NnrUnitType
 from ..syntax.info import info
-from ..syntax.stream import NnrUnit
-from .errors import about, one_line
+from ..syntax.stream import NnrUnit, StreamContext, read_units
+from .errors import CommandError, about, describe
 from .options import add_limits, limits
 from .streams import add_out_of_band, read_bitstream, read_out_of_band
+from .text import count, one_line, print_line, table
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -44,37 +49,71 @@ def run(args: argparse.Namespace) -> int:
     out_of_band = read_out_of_band(args)
     with about(args.file):
         facts = info(data, out_of_band=out_of_band, limits=limits(args))
-        facts["metadata"], facts["originals"] = _originals(data, out_of_band, limits(args))
+        originals = _originals(data, out_of_band, limits(args))
+    facts |= {"metadata": originals.present, "metadata_problem": originals.problem}
+    facts |= {"damaged": originals.damaged, "originals": originals.rows}
     if args.json:
-        print(json.dumps(facts))
-        return 0
+        print_line(json.dumps(facts))
+    else:
+        _print_facts(args, facts)
+    if originals.damaged:
+        raise CommandError(f"{args.file}: {originals.problem}")
+    return 0
+
+
+def _print_facts(args: argparse.Namespace, facts: Mapping[str, Any]) -> None:
     lines = _head_lines(args.file, facts)
     originals = {tensor["name"]: tensor for tensor in facts["originals"]}
     rows = [_row(tensor, originals.get(tensor["name"], tensor)) for tensor in facts["tensors"]]
     room = len(rows)
     if sys.stdout.isatty() and not args.all:
         room = max(5, shutil.get_terminal_size().lines - len(lines) - 4)
-    lines += ["", *_table(rows[:room])] if rows else []
+    lines += ["", *table(_HEAD, rows[:room], _RIGHT)] if rows else []
     if room < len(rows):
-        lines.append(f"... and {len(rows) - room} more; --all shows them")
+        lines.append(f"... and {len(rows) - room:,} more; --all shows them")
     for line in lines:
-        print(one_line(line))
-    return 0
+        print_line(line)
 
 
-def _originals(
-    data: bytes, out_of_band: Mapping[str, Any] | None, bounds: nnr.Limits
-) -> tuple[bool, list[dict[str, Any]]]:
-    """Whether there is a metadata unit, and original name, dtype and shape of each tensor as it says them."""
+@dataclass
+class _Originals:
+    """What the metadata unit says.
+
+    Attributes:
+        present: there is such a unit.
+        rows: original name, dtype and shape of each tensor; the dtype is None where it cannot be told.
+        problem: what is wrong with it, or keeps it from being read; None if nothing does.
+        damaged: the problem is the stream's.
+    """
+
+    present: bool = False
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    problem: str | None = None
+    damaged: bool = False
+
+
+def _originals(data: bytes, out_of_band: Mapping[str, Any] | None, bounds: nnr.Limits) -> _Originals:
+    found = _Originals()
     try:
+        context = StreamContext(out_of_band, bounds)
+        found.present = any(map(_is_metadata, read_units(data, context)))
         with nnr.open(data, out_of_band=out_of_band, limits=bounds) as file:
-            if not any(map(_is_metadata, file.units)):
-                return False, []
-            facts = {name: file.info(name) for name in file}
-    except BitstreamError:  # what is wrong shows when the stream is decoded or checked
-        return False, []
-    rows = [{"name": n, "shape": list(f["shape"]), "dtype": f["dtype"]} for n, f in facts.items()]
-    return True, rows
+            if found.present:
+                found.rows = [_original(file, name, found) for name in file]
+    except (UnsupportedError, LimitError) as error:  # without the unit, nothing was to be told
+        found.problem = describe(error) if found.present else None
+    except BitstreamError as error:
+        found.problem, found.damaged = describe(error), True
+    return found
+
+
+def _original(file: Any, name: str, found: _Originals) -> dict[str, Any]:
+    try:
+        facts = file.info(name)
+    except UnsupportedError as error:  # a type that needs a package: the others can still be told
+        found.problem = found.problem or describe(error)
+        return {"name": name, "shape": None, "dtype": None}
+    return {"name": name, "shape": list(facts["shape"]), "dtype": facts["dtype"]}
 
 
 def _is_metadata(unit: NnrUnit) -> bool:
@@ -86,12 +125,12 @@ def _is_metadata(unit: NnrUnit) -> bool:
 
 
 def _head_lines(name: str, facts: Mapping[str, Any]) -> list[str]:
-    tensors, elements = len(facts["tensors"]), facts["elements"]
+    tensors, elements = count(len(facts["tensors"]), "tensor"), count(facts["elements"], "weight")
     bits = f", {facts['bits_per_weight']:.3f} bits per weight" if facts["bits_per_weight"] else ""
     editions = " and ".join(f"profile {p} (edition {p + 1})" for p in dict.fromkeys(facts["profiles"]))
     units = ", ".join(f"{n['count']} {kind} ({n['bytes']:,})" for kind, n in facts["units"].items())
     lines = [
-        f"{name}: {facts['size']:,} bytes, {tensors} tensors, {elements:,} weights{bits}",
+        f"{name}: {facts['size']:,} bytes, {tensors}, {elements}{bits}",
         f"edition     {editions}; dialect: {facts['dialect']}",
         f"units       {units} bytes",
         f"tools       {', '.join(facts['tools']) or 'none'}",
@@ -101,33 +140,30 @@ def _head_lines(name: str, facts: Mapping[str, Any]) -> list[str]:
         lines.append(f"parameters  {', '.join(settings)}")
     if facts["capability_sets"]:
         lines.append(f"fits        {', '.join(facts['capability_sets'])}")
-    carried = "dtypes and shapes of the model, CRC-32 of every unit"
-    lines.append(f"metadata    {carried if facts['metadata'] else 'none, and no checksums'}")
+    lines.append(f"metadata    {_metadata_line(facts)}")
     return lines
 
 
+def _metadata_line(facts: Mapping[str, Any]) -> str:
+    problem = facts["metadata_problem"]
+    if problem is None:
+        carried = "dtypes and shapes of the model, CRC-32 of every unit"
+        return carried if facts["metadata"] else "none, and no checksums"
+    return f"{'damaged' if facts['damaged'] else 'not read in full'}: {problem}"
+
+
 def _row(tensor: Mapping[str, Any], original: Mapping[str, Any]) -> list[str]:
-    shape, bits, size = original["shape"], tensor["bits_per_weight"], tensor["payload_bytes"]
+    shape = tensor["shape"] if original["shape"] is None else original["shape"]
+    bits, size = tensor["bits_per_weight"], tensor["payload_bytes"]
     role = f" ({tensor['role']})" if tensor["role"] not in ("", "tensor") else ""
     name = one_line(tensor["name"]) + role
     return [
         name if len(name) <= _NAME_CELLS else f"{name[: _NAME_CELLS - 3]}...",
         "-" if shape is None else "x".join(map(str, shape)) or "scalar",
-        original["dtype"] or "-",
+        original["dtype"] or ("-" if original is tensor else "?"),
         tensor["payload_type"].removeprefix("NNR_PT_").lower(),
         "-" if tensor["qp"] is None else str(tensor["qp"]),
         "-" if bits is None else f"{bits:.2f}",
         "-" if size is None else f"{size:,}",
         ", ".join(tensor["tools"]),
-    ]
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(_HEAD, *rows)]
-    return [
-        "  ".join(
-            cell.rjust(width) if title in _RIGHT else cell.ljust(width)
-            for cell, width, title in zip(row, widths, _HEAD)
-        ).rstrip()
-        for row in (_HEAD, *rows)
     ]

@@ -1,9 +1,10 @@
 """Options of the encoder on the command line, made from the fields of `nnr.EncoderConfig`.
 
 A field `scan_order` is the option `--scan-order`; a boolean has two, `--dq` and `--no-dq`; a mapping by
-tensor name is given as `NAME=VALUE`, a sequence of words as one word, each repeatedly. A field's metadata may
-hold `help`, `metavar`, `unit` and `choices`, and `flag=False` keeps it off the command line; fields of other
-types (arrays, lists of tools) are for Python only.
+tensor name is given as `NAME=VALUE`, a sequence of words as one word, each repeatedly; a mapping of arrays
+by tensor name is the name of a model file. A field's metadata may hold `help`, `metavar`, `unit` and
+`choices`, and `flag=False` keeps it off the command line; fields of other types (lists of tools) are for
+Python only.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..formats import load_tensors
 from ..limits import Limits
-from .errors import UsageError, describe
+from .errors import UsageError, about, describe
 
 __all__ = [
     "add_config_options",
@@ -31,12 +33,25 @@ __all__ = [
 ]
 
 _PREFIX = "config_"
+
+_TOOLS = "coding tools"
+
+#: Groups of the help, and the options in each; every other option is a tool.
+_GROUPS = {
+    "quality": (
+        "qp", "nonweight_qp", "qp_per_tensor", "qp_density", "allocate", "importance", "lambda_scale",
+        "effort",
+    ),
+    "targets, one of them instead of --qp": ("bits_per_weight", "target_size", "max_error", "psnr"),
+    _TOOLS: (),
+    "compatibility and carriage": ("profile", "compat", "nonfinite", "raw", "metadata", "parent_id"),
+}  # fmt: skip
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(?:([kMGT]?)(i?)B?)?", re.IGNORECASE)
 
 
 def add_config_options(parser: argparse.ArgumentParser, config_type: type) -> None:
     """Add one option for each field of the dataclass `config_type` that the command line can express."""
-    group = parser.add_argument_group("encoder options")
+    groups = {title: parser.add_argument_group(title) for title in _GROUPS}
     hints = typing.get_type_hints(config_type)
     for field in dataclasses.fields(config_type):
         if not field.init or field.metadata.get("flag") is False:
@@ -44,26 +59,45 @@ def add_config_options(parser: argparse.ArgumentParser, config_type: type) -> No
         settings = _argument(hints[field.name], field.metadata)
         if settings is not None:
             flag = "--" + field.name.replace("_", "-")
-            group.add_argument(
-                flag, dest=_PREFIX + field.name, default=argparse.SUPPRESS, help=_help(field), **settings
-            )
+            groups[_group_of(field.name)].add_argument(
+                flag, dest=_PREFIX + field.name, default=argparse.SUPPRESS,
+                help=_help(field, settings.get("type")), **settings
+            )  # fmt: skip
+
+
+def _group_of(name: str) -> str:
+    return next((title for title, names in _GROUPS.items() if name in names), _TOOLS)
+
+
+class _ModelFile(str):
+    """Name of a file that holds an array for each tensor."""
+
+    __slots__ = ()
 
 
 def config_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The options given on the command line, as keyword arguments; those not given are absent."""
+    """The options given on the command line, as keyword arguments; those not given are absent.
+
+    Raises:
+        CommandError: a file that an option names cannot be read.
+    """
     options = {}
     for key, value in vars(args).items():
         if key.startswith(_PREFIX):
             if isinstance(value, list):  # of a repeated option
                 value = dict(value) if isinstance(value[0], tuple) else tuple(value)
+            elif isinstance(value, _ModelFile):
+                with about(value):
+                    value = load_tensors(value)
             options[key[len(_PREFIX) :]] = value
     return options
 
 
 def make_config(args: argparse.Namespace, config_type: Callable[..., Any]) -> Any:
     """`config_type` with the options of the command line; what it refuses is wrong usage."""
+    options = config_options(args)
     try:
-        return config_type(**config_options(args))
+        return config_type(**options)
     except (ValueError, TypeError) as error:
         raise UsageError(f"{args.command}: {describe(error)} (see `nnr {args.command} --help`)") from error
 
@@ -155,6 +189,8 @@ def _member_argument(hint: Any, metadata: Mapping[str, Any]) -> dict[str, Any] |
     if origin in (dict, collections.abc.Mapping) and parameters[0] is str and parameters[1] in (int, float):
         inner = _whole_number if parameters[1] is int else _number
         return {"type": _pair(inner), "metavar": "NAME=N", "action": "append"}
+    if origin in (dict, collections.abc.Mapping) and parameters == (str, Any):
+        return {"type": _ModelFile, "metavar": "FILE"}
     return None
 
 
@@ -198,15 +234,18 @@ def _or_none(inner: Callable[[str], Any]) -> Callable[[str], Any]:
     return parse
 
 
-def _help(field: dataclasses.Field[Any]) -> str:
+def _help(field: dataclasses.Field[Any], kind: Any) -> str:
     text = str(field.metadata.get("help", "")).replace("%", "%%")
+    if kind is _ModelFile:
+        text += "; FILE is an .npz or .safetensors"
     notes = []
     if field.metadata.get("unit"):
-        notes.append(f"in {field.metadata['unit']}")
+        is_size = field.metadata["unit"] == "bytes"
+        notes.append("in bytes, or as 900k, 1.2MB, 64KiB" if is_size else f"in {field.metadata['unit']}")
     default = field.default if field.default is not dataclasses.MISSING else None
     if default is True or default is False:
         notes.append(f"default: {'on' if default else 'off'}")
     elif default is not None and default != ():
-        notes.append(f"default: {default}")
+        notes.append(f"default: {default:g}" if isinstance(default, float) else f"default: {default}")
     note = f"({'; '.join(notes)})".replace("%", "%%") if notes else ""
     return f"{text} {note}".strip()

@@ -8,7 +8,7 @@ import sys
 import time
 from types import TracebackType
 
-from .errors import one_line
+from .text import one_line
 
 __all__ = ["Progress"]
 

@@ -16,7 +16,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from .._version import __version__
-from .errors import CommandError, UsageError, describe, one_line
+from .errors import CommandError, UsageError, describe
+from .text import OutputError, one_line
 
 __all__ = ["COMMANDS", "Parser", "build_parser", "main"]
 
@@ -24,6 +25,9 @@ __all__ = ["COMMANDS", "Parser", "build_parser", "main"]
 COMMANDS = ("encode", "decode", "info", "trace", "check", "demo")
 
 _DESCRIPTION = "Codec for neural network coding, ISO/IEC 15938-17 (NNR, NNC)."
+#: Commands that have nothing but what they print.
+_PRINTING = ("info", "trace", "check", "demo")
+
 _EPILOG = "Exit status: 0 done; 1 the input is bad, unsupported or does not match; 2 wrong usage."
 
 
@@ -82,6 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _debug()
         _say(str(error))
         return 1
+    except OutputError as error:
+        _debug()
+        _abandon_stdout()
+        _say(f"standard output: {error}")
+        return 1
     except OSError as error:
         _debug()
         _abandon_stdout()
@@ -107,6 +116,8 @@ def _run(argv: Sequence[str] | None) -> int:
         args = parser.parse_args(argv)
         if args.command is None:
             raise UsageError(f"a command is needed: {', '.join(COMMANDS)} (see `nnr --help`)")
+        if sys.stdout is None and (args.command in _PRINTING or getattr(args, "json", False)):
+            raise OutputError("closed")
         status: int = args.run(args)
     except SystemExit as end:  # --help and --version
         status = end.code if isinstance(end.code, int) else 0

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
@@ -17,8 +18,8 @@ from ..formats import FORMATS, check_target, format_module, format_of, load_tens
 from .errors import CommandError, UsageError, about
 
 __all__ = [
-    "STDIO", "add_out_of_band", "add_output_arguments", "bitstream_input", "check_output", "model_format",
-    "read_bitstream", "read_model", "read_out_of_band", "write_model", "write_stdout",
+    "STDIO", "about_output", "add_out_of_band", "add_output_arguments", "bitstream_input", "check_output",
+    "model_format", "read_bitstream", "read_model", "read_out_of_band", "write_model", "write_stdout",
 ]  # fmt: skip
 
 STDIO = "-"
@@ -26,8 +27,18 @@ STDIO = "-"
 
 def add_output_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     """`-o` and `-f`."""
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, help=f"{what}; `-`: standard output")
-    parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output file")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", required=True, type=_output_name,
+        help=f"{what}; `-`: standard output",
+    )  # fmt: skip
+    parser.add_argument(
+        "-f", "--force", action="store_true", help="overwrite OUT; without it, a file that exists is kept"
+    )
+
+
+def _output_name(name: str) -> str:
+    """`-` for every name of standard output, where nothing else may be printed then."""
+    return STDIO if name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1") else name
 
 
 def add_out_of_band(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +87,7 @@ def check_output(name: str, *, force: bool) -> None:
         if stdout.isatty() and not force:
             raise CommandError("standard output is a terminal: bytes are not for reading; use -o FILE, or -f")
         return
-    with _target(name):
+    with about_output(name):
         check_target(name, overwrite=force)
 
 
@@ -98,14 +109,14 @@ def model_format(name: str, given: str | None, *, option: str = "--format") -> s
 
 
 def read_model(name: str, given_format: str | None) -> dict[str, np.ndarray]:
-    """Tensors of a model file, or of standard input, where the first bytes tell the format."""
+    """Tensors of a model file, or of standard input or a pipe, where the first bytes tell the format."""
     with about(name):
-        if name != STDIO:
+        if name != STDIO and (not os.path.exists(name) or os.path.isfile(name) or os.path.isdir(name)):
             if given_format is None:
                 return load_tensors(name)
             tensors: dict[str, np.ndarray] = format_module(given_format).load(name)
             return tensors
-        data = _stdin()
+        data = _stdin() if name == STDIO else read_bitstream(name)  # a pipe has no extension either
         if given_format is None:
             given_format = _sniff(data)
         piped: dict[str, np.ndarray] = format_module(given_format).read(io.BytesIO(data))
@@ -120,12 +131,13 @@ def write_model(tensors: Mapping[str, np.ndarray], name: str, format_name: str, 
             format_module(format_name).write(tensors, buffer)
         write_stdout(buffer.getbuffer())
         return
-    with _target(name):
+    with about_output(name):
         format_module(format_name).save(tensors, name, overwrite=force)
 
 
 @contextlib.contextmanager
-def _target(name: str) -> Iterator[None]:
+def about_output(name: str) -> Iterator[None]:
+    """As `about`, for the file that a command writes."""
     try:
         with about(name):
             yield

@@ -13,9 +13,10 @@ from ..decoder.decode import Decoder
 from ..decoder.entropy import BinEvent
 from ..syntax.describe import describe, trace_lines
 from ..syntax.stream import NnrUnit
-from .errors import CommandError, about, one_line
+from .errors import CommandError, about, as_limits
 from .options import add_limits, limits
 from .streams import add_out_of_band, read_bitstream, read_out_of_band
+from .text import print_line
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -58,15 +59,16 @@ def run(args: argparse.Namespace) -> int:
     with about(args.file):
         if args.json:
             description = describe(data, out_of_band=out_of_band, limits=limits(args))
-            print(json.dumps(description))
+            print_line(json.dumps(description))
             problem = next((found["message"] for found in description["problems"]), None)
         else:
             for line in trace_lines(data, out_of_band=out_of_band, limits=limits(args)):
-                print(one_line(line))
+                line = as_limits(line)
+                print_line(line)
                 if line.startswith("! ") and problem is None:
                     problem = line[2:]
     if problem is not None:
-        raise CommandError(f"{args.file}: {problem}")
+        raise CommandError(f"{args.file}: {as_limits(problem)}")
     return 0
 
 
@@ -80,13 +82,13 @@ def _bins(args: argparse.Namespace, data: bytes) -> int:
 
     def show(unit: NnrUnit, event: BinEvent) -> None:
         if event.number == 0:
-            print(one_line(f"# unit {unit.index} {unit.name}"))
-            print("# bin P range offset context s0,s1 lps mps element = value")
+            print_line(f"# unit {unit.index} {unit.name}")
+            print_line("# bin P range offset context s0,s1 lps mps element = value")
         estimators = "-" if event.estimators is None else "{},{}".format(*event.estimators)
         lps, mps = ("-", "-") if event.lps is None else (event.lps, event.mps)
         where = event.context or event.kind
-        print(event.number, event.P, event.range, event.offset, where, estimators, lps, mps, end=" ")
-        print(f"{event.element} = {event.value}")
+        cells = (event.number, event.P, event.range, event.offset, where, estimators, lps, mps)
+        print_line(f"{' '.join(map(str, cells))} {event.element} = {event.value}")
 
     with about(args.file):
         trace_bins(

@@ -116,6 +116,30 @@ def test_pipes_all_the_way(model: dict, model_file: Path, tmp_path: Path) -> Non
     assert_close(model, load_tensors(tmp_path / "x.npz"))
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="needs /dev/stdout")
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "a link"])
+def test_standard_output_by_its_name(name: str, model: dict, stream_file: Path, tmp_path: Path) -> None:
+    if name == "a link":
+        name = str(tmp_path / "link")
+        os.symlink("/dev/stdout", name)
+    process = start("decode", stream_file, "-q", "-o", name, "--format", "npz")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+    (tmp_path / "x.npz").write_bytes(out)
+    assert_close(model, load_tensors(tmp_path / "x.npz"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="needs /dev/fd")
+def test_a_pipe_that_a_shell_opened(model_file: Path) -> None:
+    read_end, write_end = os.pipe()
+    process = start("encode", model_file, "-o", f"/dev/fd/{write_end}", pass_fds=[write_end])
+    os.close(write_end)
+    with open(read_end, "rb") as pipe:
+        received = pipe.read()
+    assert finish(process).status == 0
+    assert received == nnr.encode(load_tensors(model_file))
+
+
 def test_safetensors_through_pipes(model: dict, stream_file: Path, tmp_path: Path) -> None:
     pytest.importorskip("safetensors")
     decoder = start("decode", stream_file, "-o", "-", "--format", "safetensors")
@@ -139,8 +163,9 @@ def test_an_existing_output_stays_unless_forced(cli: Cli, model_file: Path, tmp_
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="needs /dev/null")
-def test_a_device_is_written_in_place(cli: Cli, model_file: Path) -> None:
+def test_a_device_is_written_in_place(cli: Cli, model_file: Path, stream_file: Path) -> None:
     assert cli("encode", model_file, "-o", "/dev/null").status == 0
+    assert cli("decode", stream_file, "-o", "/dev/null", "--format", "npz").status == 0
     assert not Path("/dev/null").is_file()
 
 

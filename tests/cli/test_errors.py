@@ -256,14 +256,25 @@ def test_a_full_disk_is_one_line(model_file: Path, stream_file: Path) -> None:
     finish(start("encode", model_file, "-o", "/dev/full")).assert_one_error(1, "/dev/full", "No space left")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("options", ["info", "trace", "trace --json", "trace --bins", "check"])
+def test_a_full_disk_is_not_the_fault_of_the_input(options: str, stream_file: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        outcome = finish(start(*options.split(), stream_file, stdout=full))
+    assert outcome == (1, "", "nnr: standard output: No space left on device\n")
+
+
 @posix_only
-def test_closed_standard_output(stream_file: Path) -> None:
-    command = 'exec "$0" -m nnr decode "$1" -o - --format npz < /dev/null >&-'
+@pytest.mark.parametrize(
+    "options", ["decode -o - --format npz", "info", "info --json", "trace", "check", "decode -o x.npz --json"]
+)
+def test_closed_standard_output(options: str, stream_file: Path) -> None:
     process = subprocess.Popen(
-        ["sh", "-c", command, sys.executable, str(stream_file)],
-        stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        ["sh", "-c", f'exec "$0" -m nnr {options} "$1" < /dev/null >&-', sys.executable, str(stream_file)],
+        stderr=subprocess.PIPE, cwd=stream_file.parent, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    finish(process).assert_one_error(1, "closed")
+    finish(process).assert_one_error(1, "standard output", "closed")
+    assert not (stream_file.parent / "x.npz").exists()
 
 
 def test_names_that_the_terminal_cannot_show_do_no_harm(stream_file: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,59 @@ def test_info_without_metadata_says_so(cli: Cli, tmp_path: Path) -> None:
     shown = cli("info", path)
     assert "no checksums" in shown.out
     assert "profile 0 (edition 1); dialect: not known before decoding" in shown.out
+
+
+@pytest.mark.parametrize("place", ["behind the metadata", "between two units", "in the metadata"])
+def test_info_of_a_damaged_stream_says_so(cli: Cli, stream_file: Path, place: str) -> None:
+    with nnr.open(stream_file) as file:
+        ends = [unit.byte_offset + unit.size for unit in file.units]
+    data = bytearray(stream_file.read_bytes())
+    if place == "in the metadata":
+        data[ends[2] - 9] ^= 1
+    else:
+        del data[ends[2] if place == "behind the metadata" else ends[4] :]
+    stream_file.write_bytes(bytes(data))
+    shown = cli("info", stream_file)
+    assert shown.status == 1
+    assert "\nmetadata    damaged: unit " in shown.out
+    assert "none" not in shown.out.split("metadata    ")[1]
+    assert shown.err.startswith(f"nnr: {stream_file}: unit ")
+    assert shown.err.count("\n") == 1
+    as_json = cli("info", stream_file, "--json")
+    assert (as_json.status, as_json.err) == (1, shown.err)
+    assert json.loads(as_json.out)["damaged"] is True
+
+
+def test_info_names_the_package_that_a_dtype_needs(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    model = {"brain": np.ones((2, 3), ml_dtypes.bfloat16), "single": np.ones((2, 3), np.float32)}
+    nnr.save_file(model, tmp_path / "x.nnr")
+
+    def dtypes() -> dict[str, str]:
+        rows = json.loads(cli("info", tmp_path / "x.nnr", "--json").out)["originals"]
+        return {row["name"]: row["dtype"] for row in rows}
+
+    assert dtypes() == {"brain": "bfloat16", "single": "float32"}
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    shown = cli("info", tmp_path / "x.nnr")
+    assert (shown.status, shown.err) == (0, "")
+    assert dtypes()["single"] == "float32"
+    if dtypes()["brain"] != "bfloat16":  # the name needs no package, but it may be asked for
+        assert dtypes()["brain"] is None
+        assert "pip install 'nnr[bfloat16]'" in shown.out
+        row = next(line.split() for line in shown.out.splitlines() if line.startswith("brain"))
+        assert row[2] == "?"
+
+
+def test_one_is_not_many(cli: Cli, tmp_path: Path) -> None:
+    nnr.save_file({"w": np.ones(1, np.float32)}, tmp_path / "x.nnr")
+    assert " bytes, 1 tensor, 1 weight, " in cli("info", tmp_path / "x.nnr").out
+    decoded = cli("decode", tmp_path / "x.nnr", "-o", tmp_path / "x.npz")
+    assert decoded.out == f"{tmp_path / 'x.npz'}: 1 tensor, 1 weight\n"
+    encoded = cli("encode", tmp_path / "x.npz", "-o", tmp_path / "y.nnr")
+    assert encoded.out.startswith(f"{tmp_path / 'y.nnr'}: 1 tensor, 1 weight: 4 -> ")
 
 
 def test_info_folds_to_a_terminal_and_not_in_a_pipe(tmp_path: Path) -> None:
