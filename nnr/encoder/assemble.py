@@ -235,7 +235,8 @@ def code_unit(
     unit[core.Unit.PARENT_NODE_ID_PRESENT_FLAG] = int(link is not None and link.differential)
     unit[core.Unit.TEMPORAL_CONTEXT_MODELING_FLAG] = int(link is not None and link.temporal)
     unit[core.Unit.ESCAPE_CONTEXT_COUNT] = 32 if config.compat == "nncodec1" else 31
-    unit[core.Unit.PARAM_OPT] = core.ParamOpt.EXACT if config.param_opt else core.ParamOpt.OFF
+    search = core.ParamOpt.FAST if config.effort == "fast" else core.ParamOpt.EXACT
+    unit[core.Unit.PARAM_OPT] = search if config.param_opt else core.ParamOpt.OFF
     table = core.new_tensors(rows)
     (payload,) = core.encode_units(core.new_units([unit]), table)
     begins = [*table[:, core.Tensor.BITS_BEGIN].tolist(), 8 * len(payload)]

@@ -97,9 +97,11 @@ class EncoderConfig:
     )
     effort: str = _option(
         "default",
-        "preset for lambda_scale and blocks: fast and default give 0 and no blocks; best gives "
-        "0.8 and blocks, "
-        "about half again the time, and 2 to 30 % fewer bytes at equal error, the more the lower the rate",
+        "preset: fast searches context parameters less thoroughly; best weighs the rate "
+        "(lambda_scale 0.8) and "
+        "joins layers (blocks), for half again the time and 2 to 30 % fewer bytes at equal "
+        "error, the more the lower "
+        "the rate",
         metavar="HOW",
         choices=("fast", "default", "best"),
     )
