@@ -225,6 +225,7 @@ class _Rules:
         self.methods = 0
         self.g_unit: NnrUnit | None = None
         self.parts: dict[str, int] = {}
+        self.self_contained_lps: Values | None = None
 
     def _add(
         self, where: list[Finding], unit: NnrUnit, path: str, found: str, allowed: str, clause: str
@@ -263,6 +264,8 @@ class _Rules:
         elif kind == _LPS:
             assert unit.payload is not None
             self.methods |= unit.payload.lps_quantization_method_flags
+            if unit.header.unit_header.lps_self_contained_flag:
+                self.self_contained_lps = unit.payload
         elif kind == _TPL:
             self._topology(unit)
         elif kind == _QNT:
@@ -343,6 +346,8 @@ class _Rules:
                 "NNR_QSU or NNR_QCB in the NNR_MPS or an NNR_LPS",
                 "semantics 2",
             )
+        if header.temporal_context_modeling_flag:
+            self._self_contained(unit, f"{path}.temporal_context_modeling_flag")
         if header.codebook_present_flag and not self.methods & QuantizationMethodFlags.NNR_QCB:
             self.note(
                 unit,
@@ -383,6 +388,17 @@ class _Rules:
             self._end_g(unit)
             if header.decomposition_role == "G":
                 self.g_unit = unit
+
+    def _self_contained(self, unit: NnrUnit, path: str) -> None:
+        """(semantics 2, 9) Temporal contexts need an earlier unit; what is self-contained has none."""
+        found = "temporal contexts, which need an earlier update"
+        for _, around, _ in self.aggregates:
+            if around.header.unit_header.nnr_aggregate_unit_type == AggregateUnitType.NNR_AGG_SLF:
+                self.wrong(
+                    unit, path, f"{found}, in an aggregate of type NNR_AGG_SLF", "no such unit", "semantics 9"
+                )
+        if unit.lps is not None and unit.lps is self.self_contained_lps:
+            self.wrong(unit, path, f"{found}, under a self-contained NNR_LPS", "no such unit", "semantics 2")
 
     def _ids(self, unit: NnrUnit, header: Values) -> None:
         counter = unit.header.partial_data_counter

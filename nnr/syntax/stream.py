@@ -85,6 +85,11 @@ def quantization_in_force(mps: Values | None, lps: Values | None) -> tuple[int, 
 class StreamContext:
     """What earlier units established; tables read it, `read_units` and `write_unit` update it.
 
+    An NNR_STR begins a network and ends what was in force (syntax 2.4). Its one NNR_MPS is in force from
+    there on, also where it stands in an aggregate unit. An NNR_LPS is in force for the units behind it, up to
+    the next one or to the end of its aggregate unit; without method bits it leaves QpDensity and base QP to
+    the NNR_MPS (semantics 2). An NNR_TPL of format NNR_TPL_REFLIST gives the names that indices refer to.
+
     Attributes:
         profile: general_profile_idc of the network in progress; None before its NNR_STR.
         mps: values of its model parameter set, or None.

@@ -170,6 +170,21 @@ def test_entry_points_of_aggregates_must_be_right() -> None:
     ]
 
 
+TEMPORAL = ndu("t", node="0 1 00 1 10 1 00000 1 0001")
+LPS = unit(2, from_bits("0 0000000", "0 0 0 0 000 0", "10000000"))
+
+
+def test_what_is_self_contained_has_no_temporal_contexts() -> None:
+    start = START_1 + MPS_1_PARENT + TPL
+    assert check(start + unit(6, b"\0\0\0\0" + ndu("a", node="0 0") + TEMPORAL)).ok
+    report = check(start + unit(6, b"\1\0\0\0" + ndu("a", node="0 0") + TEMPORAL))
+    assert [(v.unit_index, v.clause) for v in report.violations] == [(5, "semantics 9")]
+    assert check(start + LPS + TEMPORAL).ok
+    self_contained = unit(2, from_bits("1 0000000", "0 0 0 0 000 0", "10000000"))
+    assert [v.clause for v in check(start + self_contained + TEMPORAL).violations] == ["semantics 2"]
+    assert check(start + self_contained + LPS + TEMPORAL).ok
+
+
 @pytest.mark.parametrize(
     ("data", "found"),
     [
