@@ -17,14 +17,24 @@ import numpy as np
 from ..errors import BitstreamError
 from ..limits import Limits
 from ..syntax.constants import PayloadType
-from .forms import UnitLayout, layout_of, plain_form
+from .forms import BatchNormNames, UnitLayout, layout_of, plain_form
 from .payload import Backend, CodedUnit, Progress, TensorContext, checked_threads, decode_payloads
 from .plan import Role, UnitPlan
 from .reconstruct import apply_format, restore
 from .stream import Source, Stream, checked_limits, located, read_stream, stream_bytes
 from .update_tree import Node, State, advance, check_parent, dump_state, load_state
 
-__all__ = ["DecodeReport", "Decoder", "Form", "OutOfBand", "Tensors", "decode", "decode_levels", "decoder_on"]
+__all__ = [
+    "DecodeReport",
+    "Decoder",
+    "Form",
+    "OutOfBand",
+    "Tensors",
+    "batch_norm_names",
+    "decode",
+    "decode_levels",
+    "decoder_on",
+]
 
 Form = Literal["plain", "coded"]
 OutOfBand = Mapping[str, Mapping[str, Any]]
@@ -178,6 +188,7 @@ class _Run:
         self.threads = decoder._threads if threads is None else checked_threads(threads)
         self.backend = backend or decoder._backend
         self.progress = progress
+        self.out_of_band = out_of_band or {}
         self.parameters_of = decoder.parameter_source(out_of_band)
 
     def parsed(self, data: Source) -> Stream:
@@ -201,7 +212,14 @@ class _Run:
         if form == "coded":
             return Tensors(coded, report), state
         layouts: list[UnitLayout] = [layout_of(plan) for plan in stream.plans]
-        plain, report.notes = plain_form(coded, layouts)
+        plain, report.notes = plain_form(coded, layouts, batch_norm_names(self.out_of_band))
+        for plan in stream.plans:
+            shift = plan.unit.header.unit_header.get("first_tensor_dimension_shift")
+            if shift:
+                report.notes.append(
+                    f"{plan.element_ids[0]}: first_tensor_dimension_shift is {shift}; the "
+                    "dimensions are given as coded"
+                )
         if stream.metadata is not None:
             plain, notes = restore(plain, stream.metadata)
             report.notes += notes
@@ -235,6 +253,27 @@ class _Run:
             if want == "both":
                 state = advance(state, units)
         return done, state, dialect or 31
+
+
+def batch_norm_names(out_of_band: OutOfBand) -> dict[str, BatchNormNames]:
+    """Names of folded batch norms, from the entries ``"batch_norm"`` of out-of-band parameters.
+
+    Raises:
+        ValueError: an entry lacks a name or has one too many.
+    """
+    found = {}
+    for name, parameters in out_of_band.items():
+        given = parameters.get("batch_norm")
+        if given is not None:
+            try:
+                found[name] = BatchNormNames(**given)
+            except TypeError:
+                raise ValueError(
+                    f"out_of_band: batch_norm of {name!r} needs beta, gamma, mean and variance, "
+                    "and may have bias and "
+                    f"epsilon, not {given!r}"
+                ) from None
+    return found
 
 
 def _waves(plans: list[UnitPlan]) -> list[list[UnitPlan]]:

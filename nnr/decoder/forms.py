@@ -20,7 +20,17 @@ from .plan import Role
 if TYPE_CHECKING:
     from .plan import UnitPlan
 
-__all__ = ["Split", "UnitLayout", "layout_of", "multiply", "plain_form", "split_elements"]
+__all__ = [
+    "BatchNormNames",
+    "Group",
+    "Split",
+    "UnitLayout",
+    "layout_of",
+    "multiply",
+    "plain_form",
+    "plain_groups",
+    "split_elements",
+]
 
 _ROWS = 1 << 16  # elements of the product that are in work at a time
 
@@ -38,6 +48,23 @@ class Split:
     axis: int
     boundaries: tuple[int, ...]
     shifts: tuple[tuple[tuple[int, int], ...], ...]
+
+
+@dataclass(frozen=True)
+class BatchNormNames:
+    """What the batch norm behind a layer was called before it was folded into the layer (encoding 5.12).
+
+    Attributes:
+        bias: the layer's own bias, if it had one.
+        epsilon: what the framework adds to the variance.
+    """
+
+    beta: str
+    gamma: str
+    mean: str
+    variance: str
+    bias: str | None = None
+    epsilon: float = 1e-5
 
 
 @dataclass(frozen=True)
@@ -157,67 +184,135 @@ def split_elements(tensor: np.ndarray, layout: UnitLayout) -> dict[str, np.ndarr
     return out
 
 
+@dataclass(frozen=True)
+class Group:
+    """Units that give parameters only together, and the names of these; nearly always one unit."""
+
+    layouts: tuple[UnitLayout, ...]
+    names: tuple[str, ...]
+
+
+def plain_groups(layouts: Iterable[UnitLayout], unfold: Mapping[str, BatchNormNames]) -> list[Group]:
+    """The parameters that units stand for, in bitstream order.
+
+    Args:
+        unfold: names of folded batch norms, by the first id of the block.
+    """
+    groups: list[Group] = []
+    for layout in layouts:
+        before = groups[-1].layouts if groups else ()
+        if _lone(layout) is Role.H and len(before) == 1 and _lone(before[0]) is Role.G:
+            groups[-1] = Group((*before, layout), (_weight_name(before[0].element_ids[0]),))
+        else:
+            groups.append(Group((layout,), _names(layout, unfold)))
+    return groups
+
+
+def _lone(layout: UnitLayout) -> Role | None:
+    """Role of the only tensor of a unit; None for blocks and differences, which are given as they are."""
+    return layout.roles[0][1] if len(layout.roles) == 1 and not layout.differential else None
+
+
+def _names(layout: UnitLayout, unfold: Mapping[str, BatchNormNames]) -> tuple[str, ...]:
+    g, h, scaling = layout.named(Role.G), layout.named(Role.H), layout.named(Role.LOCAL_SCALING)
+    first = layout.element_ids[0]
+    if layout.differential:
+        return tuple(name for name, _ in layout.roles)
+    if _is_folded(layout, unfold):
+        names = unfold[first]
+        weight = first if g is None else _weight_name(g)
+        rest = (names.beta, names.gamma, names.mean, names.variance)
+        return (weight, *rest, names.bias) if names.bias is not None else (weight, *rest)
+    if g is not None and h is not None:
+        others = [name for name in layout.element_ids if name not in (g, h, scaling)]
+        return (_weight_name(g), *others)
+    return tuple(name for name in layout.element_ids if name != scaling)
+
+
+def _is_folded(layout: UnitLayout, unfold: Mapping[str, BatchNormNames]) -> bool:
+    roles = {role for _, role in layout.roles}
+    return (
+        layout.element_ids[0] in unfold
+        and {Role.LOCAL_SCALING, Role.BIAS} <= roles
+        and Role.BN_MEAN not in roles
+        and not layout.differential
+    )
+
+
 def plain_form(
-    coded: Mapping[str, np.ndarray], layouts: Iterable[UnitLayout]
+    coded: Mapping[str, np.ndarray],
+    layouts: Iterable[UnitLayout],
+    unfold: Mapping[str, BatchNormNames] | None = None,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Parameters that a framework can load.
 
     Args:
         coded: tensors by element id, in bitstream order; a tensor of several elements under the first id.
         layouts: of the units they came in, in bitstream order.
+        unfold: names of folded batch norms, by the first id of the block.
 
     Returns:
         the parameters, and one line for each thing that was done.
     """
     tensors: dict[str, np.ndarray] = {}
     notes: list[str] = []
-    pending: tuple[str, UnitLayout] | None = None  # G of a decomposed weight in two units
-    for layout in layouts:
-        if any(name not in coded for name, _ in layout.roles):
-            continue  # an element of an update that was left out
-        roles = {role for _, role in layout.roles}
-        if layout.differential:
-            tensors.update((name, coded[name]) for name in layout.element_ids if name in coded)
-            if roles & {Role.G, Role.LOCAL_SCALING}:
-                notes.append(f"{layout.element_ids[0]}: differences of factors are given as they are")
-        elif len(roles) == 1 and Role.G in roles:
-            pending = (layout.element_ids[0], layout)
-        elif len(roles) == 1 and Role.H in roles and pending is not None:
-            name = _weight_name(pending[0])
-            tensors[name] = multiply(coded[pending[0]], coded[layout.element_ids[0]]).reshape(
-                layout.tensor_dimensions
-            )
-            notes.append(f"{name}: multiplied out of {pending[0]} and {layout.element_ids[0]}")
-            pending = None
-        elif len(layout.roles) == 1 and len(layout.element_ids) > 1:
-            parts = split_elements(coded[layout.roles[0][0]], layout)
-            tensors.update(parts)
-            notes.append(
-                f"{', '.join(parts)}: taken apart along axis {layout.split.axis if layout.split else 0}"
-            )
-        else:
-            _block(coded, layout, tensors, notes)
+    for group in plain_groups(layouts, unfold or {}):
+        if all(name in coded for layout in group.layouts for name, _ in layout.roles):
+            tensors.update(_plain_group(coded, group, unfold or {}, notes))
     return tensors, notes
 
 
-def _block(
-    coded: Mapping[str, np.ndarray], layout: UnitLayout, tensors: dict[str, np.ndarray], notes: list[str]
-) -> None:
-    """The members of one block, or one lone tensor."""
-    g, h, scaling = layout.named(Role.G), layout.named(Role.H), layout.named(Role.LOCAL_SCALING)
-    name = layout.element_ids[0]
-    weight = coded[name]
+def _plain_group(
+    coded: Mapping[str, np.ndarray],
+    group: Group,
+    unfold: Mapping[str, BatchNormNames],
+    notes: list[str],
+) -> dict[str, np.ndarray]:
+    layout = group.layouts[0]
+    first = layout.element_ids[0]
+    if layout.differential:
+        if {role for _, role in layout.roles} & {Role.G, Role.LOCAL_SCALING}:
+            notes.append(f"{first}: differences of factors are given as they are")
+        return {name: coded[name] for name in group.names}
+    if len(layout.roles) == 1 and len(layout.element_ids) > 1:
+        parts = split_elements(coded[layout.roles[0][0]], layout)
+        axis = layout.split.axis if layout.split else 0
+        notes.append(f"{', '.join(parts)}: taken apart along axis {axis}")
+        return parts
+    g, scaling = layout.named(Role.G), layout.named(Role.LOCAL_SCALING)
+    h = group.layouts[-1].named(Role.H)
+    name, weight = group.names[0], coded[first]
     if g is not None and h is not None:
-        name = _weight_name(g)
         weight = multiply(coded[g], coded[h]).reshape(layout.tensor_dimensions)
         notes.append(f"{name}: multiplied out of {g} and {h}")
+    if scaling is not None and _is_folded(layout, unfold):
+        bias = layout.named(Role.BIAS)
+        assert bias is not None
+        notes.append(f"{name}: batch norm {unfold[first].gamma} unfolded from {scaling} and {bias}")
+        return {name: weight} | unfolded_batch_norm(coded[scaling], coded[bias], unfold[first])
     if scaling is not None:
         weight = scale_rows(weight, coded[scaling])
         notes.append(f"{name}: scaled by {scaling}")
-    tensors[name] = weight
-    for element in layout.element_ids:
-        if element not in (layout.element_ids[0], g, h, scaling):
-            tensors[element] = coded[element]
+    return {name: weight} | {other: coded[other] for other in group.names[1:]}
+
+
+@clause("decoding 10.5")
+def unfolded_batch_norm(
+    scaling: np.ndarray, bias: np.ndarray, names: BatchNormNames
+) -> dict[str, np.ndarray]:
+    """(decoding 10.5) The batch norm that scales by `scaling` and adds `bias`: mean 0, variance 1 less
+    epsilon.
+
+    A bias of the layer itself was folded in too, and becomes zero.
+    """
+    variance = np.full_like(scaling, 1.0 - names.epsilon)
+    found = {
+        names.beta: bias,
+        names.gamma: scaling,
+        names.mean: np.zeros_like(scaling),
+        names.variance: variance,
+    }
+    return found if names.bias is None else found | {names.bias: np.zeros_like(bias)}
 
 
 def _weight_name(g_name: str) -> str:

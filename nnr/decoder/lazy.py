@@ -19,13 +19,14 @@ import numpy as np
 from ..dtypes import dtype_from_code
 from ..errors import ConformanceError
 from ..limits import Limits
-from ..metadata import Metadata, TensorRecord
+from ..metadata import TensorRecord
 from ..syntax.constants import PayloadType
 from ..syntax.info import head_qp, tools_of
 from ..syntax.stream import NnrUnit
-from .decode import Form, OutOfBand
+from .decode import Form, OutOfBand, batch_norm_names
+from .forms import Group, layout_of, plain_form, plain_groups
 from .payload import Backend, checked_threads, decode_payloads
-from .plan import TensorPlan, UnitPlan
+from .plan import Role, TensorPlan, UnitPlan
 from .reconstruct import apply_format, original_names, restore_one
 from .stream import Stream, checked_limits, read_stream, stream_bytes
 
@@ -68,9 +69,23 @@ class File(Mapping[str, np.ndarray]):
             self.close()
             raise
         self._plan_of = {t.name: (plan, t) for plan in self._stream.plans for t in plan.tensors}
-        metadata = self._stream.metadata if form == "plain" else None
-        self._entries = _entries(self._stream, metadata)
-        self._coded: dict[str, np.ndarray] = {}
+        self._unfold = batch_norm_names(given)
+        self._group_of: dict[str, Group] = {}
+        if form == "coded":
+            coded = [
+                name for plan in self._stream.plans for name in plan.element_ids if name in self._plan_of
+            ]
+            self._entries: Mapping[str, tuple[list[str], TensorRecord | None]] = {
+                n: ([n], None) for n in coded
+            }
+            return
+        for group in plain_groups(map(layout_of, self._stream.plans), self._unfold):
+            self._group_of.update(dict.fromkeys(group.names, group))
+        metadata = self._stream.metadata
+        if metadata is None:
+            self._entries = {name: ([name], None) for name in self._group_of}
+        else:
+            self._entries = original_names(list(self._group_of), metadata)
 
     @property
     def units(self) -> list[NnrUnit]:
@@ -109,7 +124,7 @@ class File(Mapping[str, np.ndarray]):
         """
         self._check_open()
         parts, record = self._entries[name]
-        arrays = [self._decode(part) for part in parts]
+        arrays = [self._part(part) for part in parts]
         return arrays[0] if record is None else restore_one(name, arrays, record)
 
     def info(self, name: str) -> dict[str, Any]:
@@ -121,10 +136,11 @@ class File(Mapping[str, np.ndarray]):
         """
         self._check_open()
         parts, record = self._entries[name]
-        plan, tensor = self._plan_of[parts[0]]
-        payload_bytes = sum(len(self._plan_of[part][0].payload) for part in parts)
+        first = parts[0] if parts[0] in self._plan_of else self._group_of[parts[0]].layouts[0].element_ids[0]
+        plan, tensor = self._plan_of[first]
+        payload_bytes = sum(len(self._plan_of.get(part, (plan, tensor))[0].payload) for part in parts)
         return {
-            "shape": _shape(tensor, record),
+            "shape": _shape(plan, tensor, record),
             "dtype": _dtype(plan, record),
             "payload_type": plan.payload_type.name,
             "payload_bytes": payload_bytes,
@@ -132,6 +148,14 @@ class File(Mapping[str, np.ndarray]):
             "tools": tools_of(plan.unit),
             "scan_order": tensor.scan_order,
         }
+
+    def _part(self, name: str) -> np.ndarray:
+        """A coded tensor, or a parameter of the plain form, which may take several."""
+        group = self._group_of.get(name)
+        if group is None:
+            return self._decode(name)
+        coded = {n: self._decode(n) for layout in group.layouts for n, _ in layout.roles}
+        return plain_form(coded, group.layouts, self._unfold)[0][name]
 
     def _check_open(self) -> None:
         if self._closed:
@@ -164,18 +188,10 @@ class File(Mapping[str, np.ndarray]):
             )
 
 
-def _entries(
-    stream: Stream, metadata: Metadata | None
-) -> Mapping[str, tuple[list[str], TensorRecord | None]]:
-    """Original name -> coded tensors that carry it, and its record."""
-    coded = [name for plan in stream.plans for name in plan.element_ids]
-    if metadata is None:
-        return {name: ([name], None) for name in coded}
-    return original_names(coded, metadata)
-
-
-def _shape(tensor: TensorPlan, record: TensorRecord | None) -> tuple[int, ...]:
-    return tensor.shape if record is None or record.shape is None else record.shape
+def _shape(plan: UnitPlan, tensor: TensorPlan, record: TensorRecord | None) -> tuple[int, ...]:
+    if record is not None and record.shape is not None:
+        return record.shape
+    return plan.tensor_dimensions if tensor.role in (Role.G, Role.H) else tensor.shape
 
 
 def _dtype(plan: UnitPlan, record: TensorRecord | None) -> str:

@@ -99,3 +99,60 @@ def test_the_report_shares_the_bytes_of_a_block(tmp_path):
     sizes = {t.name: t.coded_bytes for t in report.tensors}
     assert sizes["conv1.weight"] > sizes["bn1.bias"] > 0
     assert sum(sizes.values()) < report.total_bytes
+
+
+def test_open_gives_what_decode_gives(tmp_path):
+    for options in ({"blocks": True}, {"blocks": {"fc.weight": {"scaling": "fc.scale"}}}):
+        data = nnr.encode(resnet_like(), qp=-40, **options)
+        whole = nnr.decode(data)
+        with nnr.open(data) as file:
+            assert list(file) == list(whole)
+            for name in file:
+                assert np.array_equal(file[name], whole[name])
+                assert file.info(name)["shape"] == whole[name].shape
+        with nnr.open(data, form="coded") as file:
+            coded = nnr.decode(data, form="coded")
+            assert set(file) == set(coded)
+            assert all(np.array_equal(file[name], coded[name]) for name in file)
+
+
+def test_a_folded_batch_norm_comes_back_where_its_names_are_known():
+    """(decoding 10.5) ls * (W x) + bias equals the batch norm with gamma ls, beta bias, mean "
+    "0, variance 1 - eps."""
+    rng = np.random.default_rng(4)
+    model = {
+        "conv.weight": rng.normal(0, 0.1, (6, 5)).astype(np.float32),
+        "conv.weight_scaling": rng.normal(1, 0.1, 6).astype(np.float32),
+        "conv.weight.bias": rng.normal(0, 0.1, 6).astype(np.float32),
+    }
+    stated = {"conv.weight": {"scaling": "conv.weight_scaling", "bias": "conv.weight.bias"}}
+    data = nnr.encode(model, blocks=stated, metadata=False, qp=-60)
+    names = {
+        "beta": "bn.bias",
+        "gamma": "bn.weight",
+        "mean": "bn.running_mean",
+        "variance": "bn.running_var",
+        "bias": "conv.bias",
+        "epsilon": 1e-3,
+    }
+    known = {"conv.weight": {"batch_norm": names}}
+    folded, unfolded = nnr.decode(data), nnr.decode(data, out_of_band=known)
+    assert list(folded) == ["conv.weight", "conv.weight.bias"]
+    assert set(unfolded) == {
+        "conv.weight",
+        "conv.bias",
+        "bn.bias",
+        "bn.weight",
+        "bn.running_mean",
+        "bn.running_var",
+    }
+    x = rng.normal(0, 1, 5)
+    expected = folded["conv.weight"].astype(np.float64) @ x + folded["conv.weight.bias"]
+    u = {name: t.astype(np.float64) for name, t in unfolded.items()}
+    y = u["conv.weight"] @ x + u["conv.bias"]
+    y = u["bn.weight"] * (y - u["bn.running_mean"]) / np.sqrt(u["bn.running_var"] + 1e-3) + u["bn.bias"]
+    assert np.allclose(y, expected, atol=1e-6)
+    with nnr.open(data, out_of_band=known) as file:
+        assert all(np.array_equal(file[name], unfolded[name]) for name in unfolded)
+    with pytest.raises(ValueError, match="batch_norm"):
+        nnr.decode(data, out_of_band={"conv.weight": {"batch_norm": {"beta": "b"}}})
