@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("decode: --form coded of several bitstreams needs --raw")
     format_name = model_format(args.output, args.format)
     out_of_band = read_out_of_band(args)
-    check_output(args.output, force=args.force)
+    check_output(args.output, force=args.force, inputs=streams)
     tensors = _decode(streams, args, out_of_band)
     write_model(tensors, args.output, format_name, force=args.force)
     if args.json:

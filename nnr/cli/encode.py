@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     config = make_config(args, nnr.EncoderConfig)
     if args.base:
         _check_update(config)
-    check_output(args.output, force=args.force)
+    check_output(args.output, force=args.force, inputs=[args.input, *args.base])
     base = _base(args)
     tensors = read_model(args.input, args.format)
     with Progress(wanted=not (args.quiet or args.no_progress)) as progress, about(args.input):

@@ -8,7 +8,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -80,13 +80,16 @@ def bitstream_input(name: str) -> str | bytes:
     return name if name != STDIO else _stdin()
 
 
-def check_output(name: str, *, force: bool) -> None:
-    """Find out before long work that the output can be written."""
+def check_output(name: str, *, force: bool, inputs: Sequence[str] = ()) -> None:
+    """Find out before long work that the output can be written, and that it is none of the `inputs`."""
     if name == STDIO:
         stdout = _stdout()
         if stdout.isatty() and not force:
             raise CommandError("standard output is a terminal: bytes are not for reading; use -o FILE, or -f")
         return
+    for other in inputs:
+        if other != STDIO and os.path.isfile(other) and os.path.exists(name) and os.path.samefile(other, name):
+            raise CommandError(f"{name}: is an input too, and is not overwritten")
     with about_output(name):
         check_target(name, overwrite=force)
 

@@ -109,6 +109,18 @@ def test_an_earlier_output_survives_a_failure(cli: Cli, stream_file: Path, tmp_p
     assert sorted(os.listdir(tmp_path)) == ["model.nnr", "out.npz"]
 
 
+def test_an_input_is_never_the_output(cli: Cli, model_file: Path, stream_file: Path, tmp_path: Path) -> None:
+    model, stream = model_file.read_bytes(), stream_file.read_bytes()
+    (tmp_path / "link.nnr").symlink_to(model_file)
+    for out in (model_file, tmp_path / "link.nnr"):
+        cli("encode", model_file, "-o", out, "-f").assert_one_error(1, f"nnr: {out}: is an input too")
+    again = cli("encode", model_file, "--base", stream_file, "-o", stream_file, "-f")
+    again.assert_one_error(1, f"nnr: {stream_file}: is an input too")
+    back = cli("decode", stream_file, "-o", stream_file, "--format", "npz", "-f")
+    back.assert_one_error(1, f"nnr: {stream_file}: is an input too")
+    assert (model_file.read_bytes(), stream_file.read_bytes()) == (model, stream)
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 truncated", b"text"])
 def test_a_bad_npz_is_named(cli: Cli, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
