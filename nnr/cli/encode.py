@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, help="format of IN (default: by its name)")
     parser.add_argument(
         "--base", metavar="BASE", nargs="+", default=[],
-        help="encode an update of these bitstreams, in order: a model and its earlier updates",
+        help="behind IN: encode an update of these bitstreams, a model and its earlier updates in order",
     )  # fmt: skip
     add_limits(parser)
     amount = parser.add_mutually_exclusive_group()

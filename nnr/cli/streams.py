@@ -87,8 +87,8 @@ def check_output(name: str, *, force: bool, inputs: Sequence[str] = ()) -> None:
         if stdout.isatty() and not force:
             raise CommandError("standard output is a terminal: bytes are not for reading; use -o FILE, or -f")
         return
-    for other in inputs:
-        if other != STDIO and os.path.isfile(other) and os.path.exists(name) and os.path.samefile(other, name):
+    for other in filter(os.path.isfile, inputs):
+        if other != STDIO and os.path.isfile(name) and os.path.samefile(other, name):
             raise CommandError(f"{name}: is an input too, and is not overwritten")
     with about_output(name):
         check_target(name, overwrite=force)
