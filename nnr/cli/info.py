@@ -149,7 +149,8 @@ def _metadata_line(facts: Mapping[str, Any]) -> str:
     if problem is None:
         carried = "dtypes and shapes of the model, CRC-32 of every unit"
         return carried if facts["metadata"] else "none, and no checksums"
-    return f"{'damaged' if facts['damaged'] else 'not read in full'}: {problem}"
+    state = "damaged" if facts["damaged"] else "not read in full"
+    return f"{'' if facts['metadata'] else 'none; '}{state}: {problem}"
 
 
 def _row(tensor: Mapping[str, Any], original: Mapping[str, Any]) -> list[str]:

@@ -56,6 +56,15 @@ OURS: list[dict[str, Any]] = [
     {"qp_per_tensor": {"fc/weight": -20, "conv.*": -50}},
     *({"profile": 0, "dq": dq, "scan_order": order} for dq in (False, True) for order in (0, 2)),
     {"profile": 0, "param_opt": False, "cabac_unary_length": 5},
+    *({"effort": effort} for effort in ("fast", "best")),
+    *({"lambda_scale": 0.8, "qp": -26, "dq": dq} for dq in (False, True)),
+    *({"codebook": size, "scan_order": order} for size in (2, 16, 300) for order in (0, 2)),
+    *({"bitdepth": bits} for bits in (1, 4, 8)),
+    {"allocate": True, "qp": -26},
+    *({"blocks": True, "dq": dq, "scan_order": order} for dq in (False, True) for order in (0, 1)),
+    {"bits_per_weight": 4.0},
+    {"psnr": 40.0},
+    {"max_error": 0.01},
 ]
 
 
