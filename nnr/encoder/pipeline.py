@@ -327,7 +327,7 @@ def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int
                 context = job.link.contexts[part.carrier.name].base
             if members:  # the unit has one dq_flag, and a codebook is the weight's alone (decoding 10.3)
                 tool = get_tool("dq_trellis" if members[0].quantized.dq_flag else "uniform")()
-            quantized = tool.quantize(values, tensor_job(part, config, context))
+            quantized = tool.quantize(values, tensor_job(part, config, base_qp, context))
         members.append(Member(part.carrier.name, part.role, quantized))
         facts.append(_facts(values, quantized, part.carrier.how, job.measure))
     if _is_zero_update(job, members[0].quantized):
@@ -377,8 +377,11 @@ def _smallest(
     return min(plain, temporal, key=lambda unit: len(unit.payload))
 
 
-def tensor_job(part: Part, config: EncoderConfig, base: np.ndarray | None = None) -> TensorJob:
+def tensor_job(
+    part: Part, config: EncoderConfig, base_qp: int = 0, base: np.ndarray | None = None
+) -> TensorJob:
     """What the quantizer of a part is told."""
+    low, high = qp_range(config.qp_density)
     carrier = part.carrier
     rows, cols = matrix_shape(carrier.shape)
     importance = part.importance
@@ -392,6 +395,7 @@ def tensor_job(part: Part, config: EncoderConfig, base: np.ndarray | None = None
         effective_scan_order(carrier.shape, config.scan_order),
         part.qp,
         config.qp_density,
+        (base_qp + low, base_qp + high),
         config.profile,
         config.cabac_unary_length,
         importance,

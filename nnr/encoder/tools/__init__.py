@@ -42,6 +42,7 @@ class TensorJob:
         rows, cols: the matrix that is scanned.
         scan_order: the order in which levels will be coded; a trellis must follow it.
         qp, qp_density: quantization parameter asked for, and its resolution.
+        qp_bounds: smallest and largest qp that can be coded.
         profile, cabac_unary_length: as the levels will be coded.
         importance: weight of the squared error of each element, float32 of shape `shape`; None for 1
         everywhere.
@@ -55,6 +56,7 @@ class TensorJob:
     scan_order: int
     qp: int
     qp_density: int
+    qp_bounds: tuple[int, int] = (-4096, 4095)
     profile: int = 1
     cabac_unary_length: int = 11
     importance: np.ndarray | None = None

@@ -47,6 +47,7 @@ class BitDepth:
             top += 1
         fine = step_size(top, job.qp_density) * max(high, -low) / (1 << _SCALE_BITS)
         exact = core.quantize_nearest(tensor, fine).astype(np.int64)
+        lowest, highest = job.qp_bounds
         best: tuple[int, int] | None = None
         for qp in range(top, top - (_OCTAVES << job.qp_density), -1):
             step = step_size(qp, job.qp_density)
@@ -58,7 +59,7 @@ class BitDepth:
             elif error > 4 * best[0]:
                 break
         assert best is not None
-        qp = best[1]
+        qp = max(lowest, min(highest, best[1]))
         levels32 = np.clip(core.quantize_nearest(tensor, step_size(qp, job.qp_density)), low, high)
         return QuantizedTensor(levels32.astype(np.int32), qp, job.qp_density, tool=self.name)
 
