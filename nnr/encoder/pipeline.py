@@ -469,7 +469,16 @@ def assemble_stream(
         write_unit(NnrUnitType.NNR_STR, {"general_profile_idc": config.profile}, None, context),
         write_unit(NnrUnitType.NNR_MPS, {}, parameters, context),
     ]
-    data_units = [write_unit(NnrUnitType.NNR_NDU, unit.header, unit.payload, context) for unit in units]
+    data_units = [
+        write_unit(
+            NnrUnitType.NNR_NDU,
+            unit.header,
+            unit.payload,
+            context,
+            independently_decodable_flag=1 - unit.header.get("parent_node_id_present_flag", 0),
+        )
+        for unit in units
+    ]
     if not config.metadata:
         return head + data_units
     metadata = Metadata(

@@ -90,6 +90,7 @@ def test_contexts_are_used_where_they_save_bytes():
         model = {"w": model["w"] + (mask * rng.normal(0, 0.1, mask.shape)).astype(np.float32)}
         (unit,) = (u for u in read_units(encoder.encode_update(model)) if u.unit_type == NnrUnitType.NNR_NDU)
         flags.append(unit.header.unit_header.temporal_context_modeling_flag)
+        assert unit.header.independently_decodable_flag == 0
     assert flags == [0, 1, 1]  # under compat the first update has no base
 
 
