@@ -95,16 +95,24 @@ class _Originals:
 def _originals(data: bytes, out_of_band: Mapping[str, Any] | None, bounds: nnr.Limits) -> _Originals:
     found = _Originals()
     try:
-        context = StreamContext(out_of_band, bounds)
-        found.present = any(map(_is_metadata, read_units(data, context)))
         with nnr.open(data, out_of_band=out_of_band, limits=bounds) as file:
+            found.present = any(map(_is_metadata, file.units))
             if found.present:
                 found.rows = [_original(file, name, found) for name in file]
-    except (UnsupportedError, LimitError) as error:  # without the unit, nothing was to be told
-        found.problem = describe(error) if found.present else None
     except BitstreamError as error:
-        found.problem, found.damaged = describe(error), True
+        found.present = _has_metadata(data, out_of_band, bounds)
+        found.damaged = not isinstance(error, (UnsupportedError, LimitError))
+        if found.present or found.damaged:  # without the unit, nothing was to be told
+            found.problem = describe(error)
     return found
+
+
+def _has_metadata(data: bytes, out_of_band: Mapping[str, Any] | None, bounds: nnr.Limits) -> bool:
+    """Whether there is a metadata unit, as far as the stream can be read."""
+    try:
+        return any(map(_is_metadata, read_units(data, StreamContext(out_of_band, bounds))))
+    except BitstreamError:
+        return False
 
 
 def _original(file: Any, name: str, found: _Originals) -> dict[str, Any]:
