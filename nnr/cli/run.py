@@ -167,6 +167,8 @@ def _abandon_stdout() -> None:
 
 
 def _say(text: str) -> None:
+    if sys.stderr is None:  # closed; print would take standard output instead
+        return
     with contextlib.suppress(OSError, ValueError, AttributeError):
         print(f"nnr: {one_line(text)}", file=sys.stderr, flush=True)
 

@@ -289,6 +289,16 @@ def test_closed_standard_output(options: str, stream_file: Path) -> None:
     assert not (stream_file.parent / "x.npz").exists()
 
 
+@posix_only
+def test_an_error_does_not_go_to_standard_output(tmp_path: Path) -> None:
+    command = 'exec "$0" -m nnr decode missing.nnr -o - --format npz < /dev/null 2>&-'
+    process = subprocess.Popen(
+        ["sh", "-c", command, sys.executable],
+        stdout=subprocess.PIPE, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert finish(process) == (1, "", "")
+
+
 def test_names_that_the_terminal_cannot_show_do_no_harm(stream_file: Path) -> None:
     outcome = finish(start("decode", stream_file, "-o", os.devnull, "--format", "npz", "--json",
                            env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}))  # fmt: skip
