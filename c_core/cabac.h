@@ -109,7 +109,7 @@ NNR_INLINE uint64_t decode_bin_mask(arithmetic_decoder *d, const model_tables *t
     uint64_t narrow = lps ^ ((lps ^ mps_range) & is_mps);
     int shift = leading_zeros(narrow);
     uint32_t state = (uint32_t)(successors >> (bin & 32));
-    d->value -= mps_range & ~is_mps;
+    d->value = d->value - mps_range + (mps_range & is_mps);
     d->range = narrow << shift;
     consume(d, shift);
     ctx->state = state;

@@ -5,43 +5,26 @@
    (decoding 9); a run is one index after the other (decoding 6 to 8). The arithmetic is in cabac.h, the
    probability model in model.h.
 
+   Large batches go through interleave.c, which decodes the plainest tensors two at a time, faster and with the
+   same results.
+
    Errors do not stop the arithmetic: it runs on, with zeros for bits that do not exist, and each run
    ends with a look at `status` and at the bit position. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "cabac.h"
-#include "contexts.h"
+#include "decoder.h"
 #include "dequantize.h"
 #include "dq.h"
-#include "layout.h"
-#include "nnr_core.h"
+#include "interleave.h"
 
 typedef char context_count_agrees[(int)CTX_COUNT == (int)NNR_CONTEXT_COUNT ? 1 : -1];
-
-struct nnr_decoder {
-    /* the arithmetic decoder of the unit */
-    arithmetic_decoder arithmetic;
-    int status;
-    int64_t failed_at; /* bit position, when status is not NNR_OK */
-    /* the tensor in work */
-    tensor_layout layout;
-    unsigned state;     /* of dependent quantization, 0 without it */
-    unsigned neighbour; /* class of the index before */
-    context contexts[CTX_COUNT];
-    uint8_t parameter[CTX_COUNT]; /* chosen parameter set of each context */
-    uint8_t *skip;
-    int64_t skip_capacity;
-    /* never changed once made */
-    model_tables tables;
-};
 
 enum {
     CHUNK = 4096 /* positions between two looks at the bit position; fits the first-level cache */
 };
 
-/* The first error counts; missing bits are the cause of whatever is found behind them. */
-static void fail(nnr_decoder *decoder, const arithmetic_decoder *d, int status)
+void nnr_decoder_fail(nnr_decoder *decoder, const arithmetic_decoder *d, int status)
 {
     if (decoder->status == NNR_OK) {
         decoder->status = is_truncated(d) ? NNR_ERR_TRUNCATED : status;
@@ -49,17 +32,16 @@ static void fail(nnr_decoder *decoder, const arithmetic_decoder *d, int status)
     }
 }
 
-static void check_truncation(nnr_decoder *decoder)
+void nnr_check_truncation(nnr_decoder *decoder)
 {
     if (is_truncated(&decoder->arithmetic))
-        fail(decoder, &decoder->arithmetic, NNR_ERR_TRUNCATED);
+        nnr_decoder_fail(decoder, &decoder->arithmetic, NNR_ERR_TRUNCATED);
 }
 
 /* ---- (decoding 7) binarization --------------------------------------------------------------------- */
 
-/* Magnitude from the escape code; the argument is the first value of the code. Rare, so out of line. */
-NNR_NOINLINE int64_t decode_escape(arithmetic_decoder *d, const model_tables *tables, context *escape,
-                                   int escape_count, int64_t magnitude, int64_t limit)
+int64_t nnr_decode_escape(arithmetic_decoder *d, const model_tables *tables, context *escape, int escape_count,
+                          int64_t magnitude, int64_t limit)
 {
     int exponent = 0;
     int bin;
@@ -74,9 +56,7 @@ NNR_NOINLINE int64_t decode_escape(arithmetic_decoder *d, const model_tables *ta
     return magnitude + (int64_t)decode_uae(d, exponent);
 }
 
-/* Largest magnitude of an index whose level fits 32 bits; `odd` is the lowest bit of the state, -1
-   without dependent quantization. */
-static int64_t largest_magnitude(int odd, int negative)
+int64_t nnr_largest_magnitude(int odd, int negative)
 {
     int64_t level = (int64_t)INT32_MAX + negative;
     return odd < 0 ? level : (level + odd) / 2;
@@ -87,7 +67,7 @@ static int64_t largest_magnitude(int odd, int negative)
 NNR_INLINE void decode_run(nnr_decoder *decoder, const tensor_layout *layout, const run *r, int dq, int aux)
 {
     arithmetic_decoder d = decoder->arithmetic; /* a copy, so that it can live in registers */
-    const model_tables *tables = &decoder->tables;
+    const model_tables *tables = decoder->tables;
     context *contexts = decoder->contexts;
     const int unary_length = layout->unary_length;
     unsigned state = decoder->state;
@@ -150,15 +130,15 @@ NNR_INLINE void decode_run(nnr_decoder *decoder, const tensor_layout *layout, co
             }
             if (NNR_UNLIKELY(more && j == unary_length && (!aux || magnitude < limit))) {
                 arithmetic_decoder cold = d; /* only the copy has its address taken */
-                magnitude = decode_escape(&cold, tables, &contexts[CTX_ESCAPE], layout->escape_count,
-                                          magnitude, limit);
+                magnitude = nnr_decode_escape(&cold, tables, &contexts[CTX_ESCAPE], layout->escape_count,
+                                              magnitude, limit);
                 d = cold;
-                if (magnitude > largest_magnitude(dq ? (int)(state & 1) : -1, (int)(negative & 1))) {
-                    fail(decoder, &cold, NNR_ERR_LEVEL);
+                if (magnitude > nnr_largest_magnitude(dq ? (int)(state & 1) : -1, (int)(negative & 1))) {
+                    nnr_decoder_fail(decoder, &cold, NNR_ERR_LEVEL);
                     magnitude = 1;
                 }
                 if (aux && magnitude > limit) {
-                    fail(decoder, &cold, NNR_ERR_CODEBOOK_INDEX);
+                    nnr_decoder_fail(decoder, &cold, NNR_ERR_CODEBOOK_INDEX);
                     magnitude = 1;
                 }
             }
@@ -207,7 +187,7 @@ static void decode_positions(nnr_decoder *decoder, const tensor_layout *layout, 
     } else {
         decode_run_uniform(decoder, layout, r);
     }
-    check_truncation(decoder);
+    nnr_check_truncation(decoder);
 }
 
 /* A segment of a skipped row. The state advances by the width of the matrix even if the segment is
@@ -227,28 +207,43 @@ static void finish_levels(const nnr_decoder *decoder, const tensor_layout *layou
         nnr_dequantize_in_place(layout->levels + first, count, layout->step);
 }
 
-static void decode_row_major(nnr_decoder *decoder, const tensor_layout *layout)
+int nnr_next_run(nnr_decoder *decoder, row_major_walk *walk, run *r)
 {
-    int64_t row = 0;
-    while (row < layout->rows && decoder->status == NNR_OK) {
-        int64_t first = row * layout->cols, end;
-        if (layout->skip && layout->skip[row]) {
-            skip_segment(decoder, layout, first, layout->cols);
-            finish_levels(decoder, layout, first, layout->cols);
-            row++;
+    const tensor_layout *layout = &decoder->layout;
+    while (walk->next == walk->end) {
+        if (walk->row == layout->rows)
+            return 0;
+        walk->next = walk->row * layout->cols;
+        if (layout->skip && layout->skip[walk->row]) {
+            skip_segment(decoder, layout, walk->next, layout->cols);
+            finish_levels(decoder, layout, walk->next, layout->cols);
+            walk->next = walk->end;
+            walk->row++;
             continue;
         }
         do /* rows that are coded, up to the next that is not */
-            row++;
-        while (row < layout->rows && !(layout->skip && layout->skip[row]));
-        end = row * layout->cols;
-        while (first < end && decoder->status == NNR_OK) {
-            const int64_t count = smaller(end - first, CHUNK);
-            const run r = {first, 1, count, count};
-            decode_positions(decoder, layout, &r);
-            finish_levels(decoder, layout, first, count);
-            first += count;
-        }
+            walk->row++;
+        while (walk->row < layout->rows && !(layout->skip && layout->skip[walk->row]));
+        walk->end = walk->row * layout->cols;
+    }
+    r->first = walk->next;
+    r->height = 1;
+    r->width = r->stride = smaller(walk->end - walk->next, CHUNK);
+    walk->next += r->width;
+    return 1;
+}
+
+void nnr_finish_run(const nnr_decoder *decoder, const run *r)
+{
+    finish_levels(decoder, &decoder->layout, r->first, r->width);
+}
+
+void nnr_decode_walk(nnr_decoder *decoder, row_major_walk *walk)
+{
+    run r;
+    while (decoder->status == NNR_OK && nnr_next_run(decoder, walk, &r)) {
+        decode_positions(decoder, &decoder->layout, &r);
+        nnr_finish_run(decoder, &r);
     }
 }
 
@@ -257,7 +252,7 @@ static void reset_contexts(nnr_decoder *decoder, const tensor_layout *layout)
 {
     int i;
     for (i = 0; i < context_end(layout); i++)
-        decoder->contexts[i] = decoder->tables.initial[decoder->parameter[i]];
+        decoder->contexts[i] = decoder->tables->initial[decoder->parameter[i]];
 }
 
 /* (decoding 9.3) */
@@ -304,7 +299,7 @@ static void decode_blocks(nnr_decoder *decoder, const tensor_layout *layout, int
         reset_contexts(decoder, layout);
         decoder->neighbour = 0;
         if ((layout->rows > layout->side || layout->legacy) && !reset_range(&decoder->arithmetic)) {
-            fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
+            nnr_decoder_fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
             return;
         }
         decode_block_row(decoder, layout, top, height);
@@ -317,7 +312,7 @@ static void decode_blocks(nnr_decoder *decoder, const tensor_layout *layout, int
 static int decode_bin(nnr_decoder *decoder, int ctx)
 {
     refill(&decoder->arithmetic);
-    return decode_bin_mask(&decoder->arithmetic, &decoder->tables, &decoder->contexts[ctx]) != 0;
+    return decode_bin_mask(&decoder->arithmetic, decoder->tables, &decoder->contexts[ctx]) != 0;
 }
 
 static int64_t decode_iae(arithmetic_decoder *d, int n)
@@ -338,7 +333,7 @@ static void decode_context_parameters(nnr_decoder *decoder, const tensor_layout 
         if (slots[i].is_coded && decode_bin(decoder, CTX_SHIFT))
             set = 1 + (unsigned)decode_uae(&decoder->arithmetic, 3);
         decoder->parameter[ctx] = (uint8_t)set;
-        decoder->contexts[ctx] = decoder->tables.initial[set];
+        decoder->contexts[ctx] = decoder->tables->initial[set];
     }
 }
 
@@ -350,7 +345,7 @@ static void decode_skip_list(nnr_decoder *decoder, const tensor_layout *layout)
         decoder->skip_capacity = 0;
         decoder->skip = malloc((size_t)layout->rows);
         if (!decoder->skip) {
-            fail(decoder, &decoder->arithmetic, NNR_ERR_MEMORY);
+            nnr_decoder_fail(decoder, &decoder->arithmetic, NNR_ERR_MEMORY);
             return;
         }
         decoder->skip_capacity = layout->rows;
@@ -362,7 +357,7 @@ static void decode_skip_list(nnr_decoder *decoder, const tensor_layout *layout)
 /* ---- tensors and units --------------------------------------------------------------------------------- */
 
 /* A tensor of a payload up to its first sample: qp_value, then the start of quant_tensor. */
-static void open_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor)
+void nnr_open_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor)
 {
     arithmetic_decoder *d = &decoder->arithmetic;
     tensor_layout *layout = &decoder->layout;
@@ -374,7 +369,7 @@ static void open_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *
         tensor->qp += decode_iae(d, 6 + (int)tensor->qp_density);
     layout->step = nnr_step_size(tensor->qp, tensor->qp_density);
 
-    decoder->contexts[CTX_SHIFT] = decoder->contexts[CTX_SKIP] = decoder->tables.initial[0];
+    decoder->contexts[CTX_SHIFT] = decoder->contexts[CTX_SKIP] = decoder->tables->initial[0];
     decoder->parameter[CTX_SHIFT] = decoder->parameter[CTX_SKIP] = 0;
     tensor->hist_flag = tensor->row_skip_flag = 0;
     if (nnr_has_tool_flags(layout)) {
@@ -397,19 +392,25 @@ static void open_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *
     tensor->bits_samples = bit_position(d);
     decoder->state = 0;
     decoder->neighbour = 0;
-    check_truncation(decoder);
+    nnr_check_truncation(decoder);
 }
 
-static void decode_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor)
+void nnr_decode_opened(nnr_decoder *decoder, nnr_tensor *tensor)
 {
     const tensor_layout *layout = &decoder->layout;
-    open_tensor(decoder, unit, tensor);
+    row_major_walk walk = {0, 0, 0};
     if (decoder->status != NNR_OK || layout->rows == 0 || layout->cols == 0)
         return;
     if (layout->side > 0)
         decode_blocks(decoder, layout, 0, block_rows(layout), pointer_of(tensor->entry_list));
     else
-        decode_row_major(decoder, layout);
+        nnr_decode_walk(decoder, &walk);
+}
+
+static void decode_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor)
+{
+    nnr_open_tensor(decoder, unit, tensor);
+    nnr_decode_opened(decoder, tensor);
 }
 
 /* (decoding 2.5, 2.6) The unit must end here, to the bit. */
@@ -433,15 +434,15 @@ static void start_payload(nnr_decoder *decoder, const uint8_t *data, int64_t siz
     decoder->status = NNR_OK;
     decoder->failed_at = 0;
     if (!decoder_start(&decoder->arithmetic, data, size))
-        fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
-    check_truncation(decoder);
+        nnr_decoder_fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
+    nnr_check_truncation(decoder);
 }
 
 static void finish_payload(nnr_decoder *decoder)
 {
     const int status = check_end(&decoder->arithmetic);
     if (status != NNR_OK)
-        fail(decoder, &decoder->arithmetic, status);
+        nnr_decoder_fail(decoder, &decoder->arithmetic, status);
 }
 
 static void clear_levels(const nnr_tensor *tensor)
@@ -450,31 +451,48 @@ static void clear_levels(const nnr_tensor *tensor)
         memset(pointer_of(tensor->levels), 0, (size_t)(tensor->rows * tensor->cols) * sizeof(int32_t));
 }
 
-static void decode_unit(nnr_decoder *decoder, nnr_unit *unit, nnr_tensor *tensors)
+int nnr_begin_unit(nnr_decoder *decoder, nnr_unit *unit, nnr_tensor *tensors, int64_t tensor_count)
 {
     int64_t t;
-
+    unit->status = NNR_ERR_ARGUMENT; /* then nothing is written: sizes cannot be trusted */
+    unit->bits_consumed = 0;
+    unit->failed_tensor = -1;
+    if (!nnr_unit_is_sound(unit, tensor_count))
+        return 0;
     for (t = 0; t < unit->tensor_count; t++) {
-        if (!nnr_tensor_is_sound(unit, &tensors[t])) { /* sizes cannot be trusted: nothing is written */
-            unit->status = NNR_ERR_ARGUMENT;
-            unit->bits_consumed = 0;
+        if (!nnr_tensor_is_sound(unit, &tensors[unit->first_tensor + t])) {
             unit->failed_tensor = t;
-            return;
+            return 0;
         }
     }
     start_payload(decoder, pointer_of(unit->payload), unit->payload_size);
-    for (t = 0; t < unit->tensor_count && decoder->status == NNR_OK; t++) {
-        decode_tensor(decoder, unit, &tensors[t]);
-        if (decoder->status != NNR_OK)
-            break;
-    }
+    return 1;
+}
+
+void nnr_end_unit(nnr_decoder *decoder, nnr_unit *unit, nnr_tensor *tensors, int64_t failed_tensor)
+{
+    int64_t t;
     if (decoder->status == NNR_OK)
         finish_payload(decoder);
     unit->status = decoder->status;
     unit->bits_consumed = decoder->status == NNR_OK ? bit_position(&decoder->arithmetic) : decoder->failed_at;
-    unit->failed_tensor = decoder->status == NNR_OK ? -1 : t;
-    for (; t < unit->tensor_count; t++)
-        clear_levels(&tensors[t]);
+    unit->failed_tensor = decoder->status == NNR_OK ? -1 : failed_tensor;
+    for (t = failed_tensor; t < unit->tensor_count; t++)
+        clear_levels(&tensors[unit->first_tensor + t]);
+    start_payload(decoder, NULL, 0); /* keeps no address of the caller's */
+}
+
+static void decode_unit(nnr_decoder *decoder, nnr_unit *unit, nnr_tensor *tensors, int64_t tensor_count)
+{
+    int64_t t;
+    if (!nnr_begin_unit(decoder, unit, tensors, tensor_count))
+        return;
+    for (t = 0; t < unit->tensor_count && decoder->status == NNR_OK; t++) {
+        decode_tensor(decoder, unit, &tensors[unit->first_tensor + t]);
+        if (decoder->status != NNR_OK)
+            break;
+    }
+    nnr_end_unit(decoder, unit, tensors, t);
 }
 
 int nnr_decode_units(nnr_decoder *decoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
@@ -484,16 +502,11 @@ int nnr_decode_units(nnr_decoder *decoder, nnr_unit *units, int64_t unit_count, 
     if (!decoder || unit_count < 0 || tensor_count < 0 || (unit_count > 0 && !units) ||
         (tensor_count > 0 && !tensors))
         return NNR_ERR_ARGUMENT;
-    for (u = 0; u < unit_count; u++) {
-        if (nnr_unit_is_sound(&units[u], tensor_count)) {
-            decode_unit(decoder, &units[u], tensors + units[u].first_tensor);
-        } else {
-            units[u].status = NNR_ERR_ARGUMENT;
-            units[u].bits_consumed = 0;
-            units[u].failed_tensor = -1;
-        }
-    }
-    start_payload(decoder, NULL, 0); /* keeps no address of the caller's */
+    if (nnr_worth_interleaving(units, unit_count, tensors, tensor_count))
+        nnr_decode_interleaved(decoder, units, unit_count, tensors, tensor_count);
+    else
+        for (u = 0; u < unit_count; u++)
+            decode_unit(decoder, &units[u], tensors, tensor_count);
     return NNR_OK;
 }
 
@@ -501,27 +514,32 @@ int nnr_decode_units(nnr_decoder *decoder, nnr_unit *units, int64_t unit_count, 
 
 nnr_decoder *nnr_decoder_new(void)
 {
-    nnr_decoder *decoder = calloc(1, sizeof *decoder);
-    int i;
-    if (!decoder)
+    decoder_block *block = calloc(1, sizeof *block);
+    int lane, i;
+    if (!block)
         return NULL;
-    nnr_model_build(&decoder->tables);
-    for (i = 0; i < CTX_COUNT; i++)
-        decoder->contexts[i] = decoder->tables.initial[0];
-    return decoder;
+    nnr_model_build(&block->tables);
+    for (lane = 0; lane < 2; lane++) {
+        block->lane[lane].tables = &block->tables;
+        for (i = 0; i < CTX_COUNT; i++)
+            block->lane[lane].contexts[i] = block->tables.initial[0];
+    }
+    return &block->lane[0];
 }
 
 void nnr_decoder_free(nnr_decoder *decoder)
 {
-    if (decoder) {
-        free(decoder->skip);
-        free(decoder);
+    decoder_block *block = (decoder_block *)decoder; /* its first member */
+    if (block) {
+        free(block->lane[0].skip);
+        free(block->lane[1].skip);
+        free(block);
     }
 }
 
 static int step_status(nnr_decoder *decoder)
 {
-    check_truncation(decoder);
+    nnr_check_truncation(decoder);
     return decoder->status;
 }
 
@@ -543,7 +561,7 @@ int nnr_decoder_set_context(nnr_decoder *decoder, int64_t ctx, int64_t set)
     if (!decoder || !is_context(ctx) || set < 0 || set >= NNR_PARAMETER_SETS)
         return NNR_ERR_ARGUMENT;
     decoder->parameter[ctx] = (uint8_t)set;
-    decoder->contexts[ctx] = decoder->tables.initial[set];
+    decoder->contexts[ctx] = decoder->tables->initial[set];
     return NNR_OK;
 }
 
@@ -585,7 +603,7 @@ int nnr_decoder_open_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tens
 {
     if (!decoder || !unit || !tensor || !nnr_unit_is_sound(unit, INT64_MAX) || !nnr_tensor_is_sound(unit, tensor))
         return NNR_ERR_ARGUMENT;
-    open_tensor(decoder, unit, tensor);
+    nnr_open_tensor(decoder, unit, tensor);
     return decoder->status;
 }
 
@@ -625,7 +643,7 @@ int nnr_decoder_reset_range(nnr_decoder *decoder)
     if (!decoder)
         return NNR_ERR_ARGUMENT;
     if (!reset_range(&decoder->arithmetic))
-        fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
+        nnr_decoder_fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
     return step_status(decoder);
 }
 

@@ -37,8 +37,8 @@ static uint32_t slow_half(int rate, int s1)
 void nnr_model_build(model_tables *tables)
 {
     int rate, s, k;
-    for (k = 0; k < 64; k++)
-        tables->row[k] = row_of_sum(128 * k - 4096);
+    for (k = 0; k < ROWS; k++)
+        tables->row[k] = row_of_sum(128 * (k & 63) - 4096);
     for (k = 0; k < FAST_STATES; k++)
         tables->fast[k] = 0;
     for (k = 0; k < SLOW_STATES; k++)
@@ -46,18 +46,18 @@ void nnr_model_build(model_tables *tables)
     for (rate = 0; rate < 4; rate++)
         for (s = -128; s < 128; s++)
             tables->fast[rate << 9 | (s + 128)] =
-                (uint64_t)fast_half(rate, nnr_adapted(s, 3, rate + FIRST_SHIFT, 1)) << 32 |
-                fast_half(rate, nnr_adapted(s, 3, rate + FIRST_SHIFT, 0));
+                (uint64_t)fast_half(rate, nnr_adapted(s, 3, rate + FIRST_SHIFT, 1)) << 48 |
+                (uint64_t)fast_half(rate, nnr_adapted(s, 3, rate + FIRST_SHIFT, 0)) << 16;
     for (rate = 0; rate < 3; rate++)
         for (s = -2048; s < 2048; s++)
             tables->slow[rate << 13 | (s + 2048)] =
-                (uint64_t)slow_half(rate, nnr_adapted(s, 7, rate + FIRST_SHIFT, 1)) << 48 |
-                (uint64_t)slow_half(rate, nnr_adapted(s, 7, rate + FIRST_SHIFT, 0)) << 16;
+                (uint64_t)slow_half(rate, nnr_adapted(s, 7, rate + FIRST_SHIFT, 1)) << 32 |
+                slow_half(rate, nnr_adapted(s, 7, rate + FIRST_SHIFT, 0));
     for (k = 0; k < NNR_PARAMETER_SETS; k++) {
         const parameter_values *set = &PARAMETER_SET[k];
         context *ctx = &tables->initial[k];
-        ctx->state = slow_half(set->shift1 - FIRST_SHIFT, set->s1_init) << 16 |
-                     fast_half(set->shift0 - FIRST_SHIFT, set->s0_init);
+        ctx->state = fast_half(set->shift0 - FIRST_SHIFT, set->s0_init) << 16 |
+                     slow_half(set->shift1 - FIRST_SHIFT, set->s1_init);
         ctx->row = row_of_state(tables, ctx->state);
         ctx->unused = 0;
     }
@@ -65,6 +65,6 @@ void nnr_model_build(model_tables *tables)
 
 void nnr_model_estimators(const context *ctx, int *s0, int *s1)
 {
-    *s0 = (int)((ctx->state & 0xfff) >> 4) - 128;
-    *s1 = (int)((ctx->state >> 16) & 0xfff) - 2048;
+    *s0 = (int)((ctx->state >> 20) & 0xff) - 128;
+    *s1 = (int)(ctx->state & 0xfff) - 2048;
 }

@@ -3,8 +3,9 @@
    A context of the specification is two estimators s0, s1 and two rates. Here it is
 
    state  two 16-bit halves, one for each estimator: rate << 13 | biased estimator, the fast one
-          scaled like the slow one: low half (s0 + 128) << 4, high half s1 + 2048. The sum of the two
-          12-bit fields is therefore 16*s0 + s1 + 4096, "u" below.
+          scaled like the slow one: high half (s0 + 128) << 4, low half s1 + 2048. The sum of the two
+          12-bit fields is therefore 16*s0 + s1 + 4096, "u" below; the sum of the halves has the sum of the
+          rate codes above it.
    row    what the arithmetic decoder needs of `state`, ready before the range is known: the width of
           the less probable interval for each of the eight quarters of the range.
 
@@ -26,13 +27,14 @@ typedef struct {
 } context;
 
 enum {
-    FAST_STATES = 4 << 9,  /* index: low half >> 4  = rate code << 9 | (s0 + 128) */
-    SLOW_STATES = 3 << 13, /* index: high half      = rate code << 13 | (s1 + 2048) */
+    FAST_STATES = 4 << 9,  /* index: high half >> 4 = rate code << 9 | (s0 + 128) */
+    SLOW_STATES = 3 << 13, /* index: low half       = rate code << 13 | (s1 + 2048) */
+    ROWS = 6 << 6,         /* index: sum of the halves >> 7 = sum of the rate codes << 6 | u >> 7 */
     FIRST_SHIFT = 4        /* rate code = shift - 4, for both estimators */
 };
 
 typedef struct {
-    uint64_t row[64]; /* by u >> 7 */
+    uint64_t row[ROWS];
     uint64_t fast[FAST_STATES];
     uint64_t slow[SLOW_STATES];
     context initial[NNR_PARAMETER_SETS];
@@ -52,20 +54,15 @@ NNR_INLINE int clamped(int number, int low, int high)
     return number < low ? low : number > high ? high : number;
 }
 
-NNR_INLINE uint32_t state_sum(uint32_t state)
-{
-    return (state + (state >> 16)) & 0x1fff; /* u = 16*s0 + s1 + 4096, 1-bins likely from 4096 on */
-}
-
 /* Both successors: the low word after a 0-bin, the high word after a 1-bin. */
 NNR_INLINE uint64_t state_successors(const model_tables *tables, uint32_t state)
 {
-    return tables->fast[(state & 0xffff) >> 4] | tables->slow[state >> 16];
+    return tables->fast[state >> 20] | tables->slow[state & 0xffff];
 }
 
 NNR_INLINE uint64_t row_of_state(const model_tables *tables, uint32_t state)
 {
-    return tables->row[state_sum(state) >> 7];
+    return tables->row[(uint32_t)((state << 16) + state) >> 23];
 }
 
 #endif

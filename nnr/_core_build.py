@@ -16,6 +16,7 @@ SOURCES = [
     "model.c",
     "layout.c",
     "decode.c",
+    "interleave.c",
     "dequantize.c",
     "tokenise.c",
     "prices.c",
