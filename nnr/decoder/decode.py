@@ -22,7 +22,7 @@ from .payload import Backend, CodedUnit, Progress, TensorContext, checked_thread
 from .plan import Role, UnitPlan
 from .reconstruct import apply_format, restore
 from .stream import Source, Stream, checked_limits, located, read_stream, stream_bytes
-from .update_tree import Node, State, advance, check_parent, dump_state, load_state
+from .update_tree import Node, State, advance, check_parent, dump_state, load_state, parameter_ids
 
 __all__ = [
     "DecodeReport",
@@ -140,6 +140,11 @@ class Decoder:
     def node(self, element_id: str) -> Node | None:
         """The latest unit of a parameter, by the first element id of the unit."""
         return self._state.nodes.get(element_id)
+
+    @property
+    def parameter_ids(self) -> dict[str, int]:
+        """parameter_id of each coded tensor whose latest unit has a node id."""
+        return parameter_ids(self._state)
 
     @property
     def contexts(self) -> Mapping[str, TensorContext]:

@@ -26,7 +26,7 @@ from .forms import Split, UnitLayout, layout_of
 from .payload import CodedUnit, TensorContext
 from .plan import Role, UnitPlan
 
-__all__ = ["Node", "State", "advance", "check_parent", "dump_state", "load_state"]
+__all__ = ["Node", "State", "advance", "check_parent", "dump_state", "load_state", "parameter_ids"]
 
 _FORMAT = "nnr decoder state 1"
 
@@ -40,6 +40,7 @@ class Node:
         sha256, sha512: hexadecimal digests of its payload, by which an update can name its parent.
         parameters: source of out-of-band parameters for the next unit (semantics 7).
         layout: its members.
+        device_id, parameter_id: the rest of its node id, or None where it has none.
     """
 
     depth: int | None
@@ -47,6 +48,8 @@ class Node:
     sha512: str
     parameters: Mapping[str, Any]
     layout: UnitLayout
+    device_id: int | None = None
+    parameter_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,20 @@ def advance(state: State, units: Iterable[CodedUnit]) -> State:
     return replace(state, model=model, updates=updates, contexts=contexts, nodes=nodes, layouts=layouts)
 
 
+def parameter_ids(state: State) -> dict[str, int]:
+    """(decoding 11.2) parameter_id of each coded tensor that has one: for members of a block the block's."""
+    known: dict[str, int] = {}
+    for node in state.nodes.values():
+        if node.parameter_id is not None:
+            known |= dict.fromkeys((name for name, _ in node.layout.roles), node.parameter_id)
+    for layout in state.layouts.values():  # members of a block whose first tensor got an update of its own
+        names = [name for name, _ in layout.roles]
+        numbers = [known[name] for name in names if name in known]
+        if numbers:
+            known |= {name: numbers[0] for name in names if name not in known}
+    return known
+
+
 def _next_context(known: TensorContext | None, levels: np.ndarray, differential: bool) -> TensorContext:
     flat = levels.reshape(-1)
     history = known.history if known is not None else None
@@ -178,6 +195,8 @@ def _node(plan: UnitPlan, layout: UnitLayout) -> Node:
         hashlib.sha512(plan.payload).hexdigest(),
         parameters,
         layout,
+        header.get("device_id"),
+        header.get("parameter_id"),
     )
 
 
@@ -262,6 +281,8 @@ def _node_of(values: Mapping[str, Any]) -> Node:
         values["sha512"],
         dict(values["parameters"]),
         _layout_of(values["layout"]),
+        values.get("device_id"),
+        values.get("parameter_id"),
     )
 
 

@@ -62,6 +62,7 @@ class Link:
         temporal: use temporal contexts; every member needs a base then.
         history: code the history flag as 0 never, 2 if it saves bytes.
         contexts: base levels and history of each member, by element id.
+        device, parent_device: device_id of the unit and of its parent.
     """
 
     parameter_id: int
@@ -71,6 +72,8 @@ class Link:
     temporal: bool = False
     history: int = 0
     contexts: Mapping[str, TensorContext] = field(default_factory=dict)
+    device: int = 0
+    parent_device: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +172,15 @@ def _link_header(link: Link | None) -> dict[str, Any]:
         return {"node_id_present_flag": 0}
     header: dict[str, Any] = {
         "node_id_present_flag": 1,
-        "device_id": 0,
+        "device_id": link.device,
         "parameter_id": link.parameter_id,
         "put_node_depth": link.depth,
     }
     if link.differential:
         header |= {"parent_node_id_present_flag": 1, "temporal_context_modeling_flag": int(link.temporal)}
         if link.parent_digest is None:
-            header |= {"parent_node_id_type": int(ParentNodeIdType.ICNN_NDU_ID), "parent_device_id": 0}
+            kind = int(ParentNodeIdType.ICNN_NDU_ID)
+            header |= {"parent_node_id_type": kind, "parent_device_id": link.parent_device}
         else:
             digest = int.from_bytes(link.parent_digest, "big")
             if len(link.parent_digest) == 32:

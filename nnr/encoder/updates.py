@@ -7,6 +7,7 @@ so that errors of quantization do not add up. The encoder keeps a decoder for th
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
@@ -142,9 +143,10 @@ class Encoder:
         cargo = load_cargo(tensors, self._config.replace(blocks=False))
         model = self._decoder.coded_model
         self._check_same(cargo.carriers, model)
+        numbers = self._parameter_ids(model)
         jobs = [
-            self._job(k, carrier, model[carrier.name])
-            for k, carrier in enumerate(cargo.carriers)
+            self._job(numbers[carrier.name], carrier, model[carrier.name])
+            for carrier in cargo.carriers
             if carrier.source not in unchanged
         ]
         base_qp = common_base_qp(jobs, self._config)
@@ -192,11 +194,19 @@ class Encoder:
         if missing:
             raise ValueError(f"tensor {min(missing)!r} of the base is missing in the update")
 
+    def _parameter_ids(self, names: Collection[str]) -> dict[str, int]:
+        """(decoding 11.2) parameter_id of each coded tensor: that of its parent, or a new one."""
+        known = self._decoder.parameter_ids
+        used = set(known.values())
+        free = (k for k in itertools.count() if k not in used)
+        return {name: known[name] if name in known else next(free) for name in names}
+
     def _job(self, parameter_id: int, carrier: Carrier, reference: np.ndarray) -> Job:
         """One difference, with what its contexts can look at.
 
         NNCodec looks only at differential units (spec README D15), so under `compat` the first update of a
-        parameter has no temporal contexts.
+        parameter has no temporal contexts; and it refuses two devices in one chain, so the chain of another
+        device goes on in its name.
         """
         node = self._decoder.node(carrier.name)
         depth = 1 if node is None or node.depth is None else node.depth + 1
@@ -204,6 +214,7 @@ class Encoder:
         temporal = context is not None and context.base is not None and carrier.how != "raw"
         if self._config.compat is not None and (node is None or not node.layout.differential):
             temporal = False
+        parent_device = 0 if node is None or node.device_id is None else node.device_id
         digest = None
         if self._config.parent_id != "id":
             if node is None:
@@ -217,6 +228,8 @@ class Encoder:
             temporal=temporal,
             history=2,
             contexts={} if context is None else {carrier.name: context},
+            device=0 if self._config.compat is None else parent_device,
+            parent_device=parent_device,
         )
         qp = tensor_qp(carrier.source, carrier.array.ndim, self._config)
         return Job((Part(carrier, Role.WEIGHT, qp),), link, reference, measure=True)

@@ -131,3 +131,43 @@ def test_an_update_must_fit_its_base(change, words):
 def test_profile_0_has_no_updates():
     with pytest.raises(ValueError, match="profile"):
         nnr.Encoder(profile=0)
+
+
+def headers(data):
+    units = (unit for unit in read_units(data) if unit.unit_type == NnrUnitType.NNR_NDU)
+    return [unit.header.unit_header for unit in units]
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_an_update_has_the_numbers_of_its_parents(blocks):
+    """(decoding 11.2) The parent of a unit is the node of the same parameter_id, whatever the order."""
+    rng = np.random.default_rng(1)
+    model = {
+        "one.weight": rng.normal(0, 0.1, (8, 9)).astype(np.float32),
+        "one.bias": rng.normal(0, 0.1, 8).astype(np.float32),
+        "two.weight": rng.normal(0, 0.1, (5, 8)).astype(np.float32),
+    }
+    encoder = nnr.Encoder(blocks=blocks)
+    base = headers(encoder.encode(model))
+    number = {name: header.parameter_id for header in base for name in header.element_ids}
+    assert len(set(number.values())) == len(base) == (2 if blocks else 3)
+    for depth in (1, 2):
+        changed = {name: array + np.float32(0.01 * depth) for name, array in reversed(model.items())}
+        updates = headers(encoder.encode_update(changed))
+        assert {header.topology_elem_id: header.parameter_id for header in updates} == number
+        assert all(header.put_node_depth == depth for header in updates)
+
+
+def test_a_base_without_node_ids_gets_numbers_that_stay():
+    rng = np.random.default_rng(2)
+    model = {name: rng.normal(0, 0.1, (4, 5)).astype(np.float32) for name in "abc"}
+    encoder = nnr.Encoder(base=nnr.encode(model))
+    model = encoder.model
+    model["b"] = model["b"] + np.float32(0.1)
+    (first,) = headers(encoder.encode_update(model))
+    model = {name: array + np.float32(0.1) for name, array in reversed(model.items())}
+    second = {
+        header.topology_elem_id: header.parameter_id for header in headers(encoder.encode_update(model))
+    }
+    assert second["b"] == first.parameter_id
+    assert len(set(second.values())) == 3
