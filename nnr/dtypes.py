@@ -13,7 +13,7 @@ import numpy as np
 
 from .errors import UnsupportedError
 
-__all__ = ["BIG_ENDIAN", "WIDE", "dtype_code", "dtype_from_code", "is_float", "is_integer"]
+__all__ = ["BIG_ENDIAN", "WIDE", "dtype_code", "dtype_from_code", "dtype_name", "is_float", "is_integer"]
 
 #: Added to a code when the array is not little-endian.
 BIG_ENDIAN = 0x40
@@ -64,6 +64,11 @@ def dtype_code(dtype: np.dtype[Any]) -> int | None:
     native_big = dtype.byteorder == "=" and sys.byteorder == "big" and dtype.itemsize > 1
     big = dtype.byteorder == ">" or native_big
     return code | BIG_ENDIAN if big else code
+
+
+def dtype_name(code: int) -> str:
+    """Name of the type of a number, whether it is at hand or not; "?" for a number from a later version."""
+    return (_NUMPY | _ML_DTYPES).get(code & ~BIG_ENDIAN, "?")
 
 
 def dtype_from_code(code: int) -> np.dtype[Any]:

@@ -28,13 +28,14 @@ class Limits:
         max_name_bytes: bytes of one zero-terminated string.
         max_dimensions: dimensions of a tensor.
         max_recursion: depth of aggregate units in aggregate units.
-        max_list_entries: entries of one list in a header: ids, entry points, dimensions of a pruned element.
+        max_list_entries: entries of all codebooks of a stream together, and of one list in a header: ids,
+        entry points, dimensions of a pruned element.
     """
 
     max_tensor_elements: int = 1 << 31
     max_output_bytes: int | None = None
     max_output_ratio: int = 512
-    max_units: int = 1_000_000
+    max_units: int = 1 << 18
     max_codebook_size: int = 1 << 20
     max_name_bytes: int = 1 << 16
     max_dimensions: int = 64

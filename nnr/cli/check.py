@@ -98,7 +98,13 @@ def _check_payloads(
     except BitstreamError as error:
         report.violations.append(
             Finding(
-                error.reason, "", error.clause, error.unit_index, error.unit, error.byte_offset,
-                error.bit_offset, error.path,
+                error.reason,
+                "",
+                error.clause,
+                error.unit_index,
+                error.unit,
+                error.byte_offset,
+                error.bit_offset,
+                error.path,
             )
         )

@@ -15,7 +15,7 @@ import numpy as np
 import nnr
 
 from ..formats import FORMATS
-from .errors import UsageError, about
+from .errors import CommandError, UsageError, about
 from .options import add_limits, add_threads, limits
 from .progress import Progress
 from .streams import (
@@ -87,10 +87,15 @@ def _decode(
     for number, name in enumerate(streams, 1):
         last = number == len(streams)
         with Progress(wanted=not (args.quiet or args.no_progress)) as progress, about(name):
-            tensors: Mapping[str, np.ndarray] = decoder.decode(
+            tensors = decoder.decode(
                 bitstream_input(name),
                 form=args.form,
                 out_of_band=out_of_band if last else None,
                 progress=progress,
             )
+            if number > 1 and not tensors.report.update:
+                raise CommandError(
+                    f"{name}: a complete model, not an update; the first bitstream is the base, "
+                    "its updates follow in order"
+                )
     return tensors if args.raw or len(streams) == 1 else decoder.model

@@ -47,11 +47,13 @@ class DecodeReport:
     Attributes:
         escape_context_count: 31, or 32 for a profile-0 stream of the first software (spec README D1).
         checked: the stream carries checksums, and they agree.
+        update: the stream is an update, not a complete model: it signals parents.
         notes: one line for each thing that was done to a tensor.
     """
 
     escape_context_count: int = 31
     checked: bool = False
+    update: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -213,7 +215,7 @@ class _Run:
                 if values is not None:
                     values = values.copy() if keep else values  # the decoder's own stay out of reach
                     coded[name] = apply_format(values, unit.plan.data_format)
-        report = DecodeReport(dialect, checked=stream.metadata is not None)
+        report = DecodeReport(dialect, checked=stream.metadata is not None, update=not stream.complete)
         if form == "coded":
             return Tensors(coded, report), state
         layouts: list[UnitLayout] = [layout_of(plan) for plan in stream.plans]

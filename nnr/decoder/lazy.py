@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..dtypes import dtype_from_code
+from ..dtypes import dtype_name
 from ..errors import ConformanceError
 from ..limits import Limits
 from ..metadata import TensorRecord
@@ -196,7 +196,7 @@ def _shape(plan: UnitPlan, tensor: TensorPlan, record: TensorRecord | None) -> t
 
 def _dtype(plan: UnitPlan, record: TensorRecord | None) -> str:
     if record is not None:
-        return dtype_from_code(record.dtype_code).name
+        return dtype_name(record.dtype_code)
     return "int32" if plan.payload_type == PayloadType.NNR_PT_INT else "float32"
 
 

@@ -94,7 +94,12 @@ def read_stream(
         BitstreamError: see the subclasses.
     """
     context = StreamContext(out_of_band=out_of_band, limits=limits)
-    units = list(read_units(data, context))
+    units, entries = [], 0
+    for unit in read_units(data, context):
+        units.append(unit)
+        if unit.unit_type == NnrUnitType.NNR_NDU and unit.header.unit_header.codebook_present_flag:
+            entries += unit.header.unit_header.integer_codebook.codebook_size
+            limits.check("max_list_entries", entries, "number of entries of all codebooks")
     metadata, crcs = _metadata(data, units, check)
     if all(unit.unit_type in (NnrUnitType.NNR_STR, NnrUnitType.NNR_MPS) for unit in units):
         last = units[-1]

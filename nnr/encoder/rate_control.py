@@ -90,26 +90,14 @@ def _by_size(prepared: Preparation, size: int, progress: Progress | None, measur
     parts = sorted(prepared.quantized(), key=lambda part: part.carrier.elements)
     density = max(prepared.config.qp_density, FINE_DENSITY)
     shift = density - prepared.config.qp_density
-    given = {name: qp << shift for name, qp in (prepared.config.qp_per_tensor or {}).items()}
-    config = replace(
-        prepared.config,
-        qp_density=density,
-        qp=prepared.config.qp << shift,
-        nonweight_qp=prepared.config.nonweight_qp << shift,
-        qp_per_tensor=given or None,
-    )
-    start = {part.carrier.source: part.qp << shift for part in parts}
+    config = replace(prepared.config, qp_density=density)
     finest = {part.carrier.source: _finest_qp(part, density) for part in parts}
+    start = {part.carrier.source: max(part.qp << shift, finest[part.carrier.source]) for part in parts}
     weights = [p.carrier.source for p in parts if p.carrier.array.ndim >= 2]
     others = [p.carrier.source for p in parts if p.carrier.array.ndim < 2]
-    fixed: dict[str, int] = {}
+    fixed = start
     smallest = None
-    for names in (
-        weights,
-        others,
-    ):  # vectors are few and delicate: they move only when weights do not suffice
-        if not names:
-            continue
+    for names in filter(None, (weights, others)):  # vectors are few and delicate: they move last
         dial = _Dial({name: start[name] for name in names}, finest)
         top = (1 << (5 + density)) - 1
         low, high = dial.span(top)
@@ -124,9 +112,10 @@ def _by_size(prepared: Preparation, size: int, progress: Progress | None, measur
             return prepared.encode(fixed | dial.qps(found), config=config, progress=progress, measure=measure)
         fixed = fixed | dial.qps(high)
     if smallest is None:
-        smallest = prepared.encode(config=config).report.total_bytes
+        stream = prepared.encode(start, config=config, progress=progress, measure=measure)
+        smallest = stream.report.total_bytes
         if smallest <= size:
-            return prepared.encode(config=config, progress=progress, measure=measure)
+            return stream
     raise ValueError(
         f"target of {size} bytes: it cannot be reached, the smallest size that can is {smallest} bytes"
     )

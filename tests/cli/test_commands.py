@@ -260,3 +260,9 @@ def test_bytes_are_not_written_to_a_terminal(model_file: Path) -> None:
     outcome = finish(process)
     os.close(terminal)
     outcome.assert_one_error(1, "terminal")
+
+
+def test_a_second_complete_model_is_no_update(cli: Cli, stream_file: Path, tmp_path: Path) -> None:
+    outcome = cli("decode", stream_file, stream_file, "-o", tmp_path / "x.npz")
+    outcome.assert_one_error(1, "a complete model, not an update")
+    assert not (tmp_path / "x.npz").exists()

@@ -103,3 +103,10 @@ def test_targets_do_not_depend_on_threads():
     assert nnr.encode(model(), target_size=4000, threads=1) == nnr.encode(
         model(), target_size=4000, threads=4
     )
+
+
+def test_vectors_keep_their_quality_while_weights_make_room():
+    tensors = model()
+    for options in ({"target_size": 4000}, {"bits_per_weight": 4.0}, {"target_size": 3000, "allocate": True}):
+        out = nnr.decode(nnr.encode(tensors, **options))
+        assert np.abs(out["bias"] - tensors["bias"]).max() <= 2.1 * 2.0 ** (-75 / 4), options
