@@ -16,7 +16,6 @@ whenever the package has changed. Times are CPU seconds of one thread, both code
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import hashlib
 import json
 import math
@@ -38,7 +37,7 @@ from benchmarks.models import PEER_SETTINGS, data_folder, same_tensors
 from benchmarks.peer import Peer, find_peer
 from benchmarks.plot import Panel, write_svg
 from benchmarks.report import machine, markdown_table, replace_block, write_json
-from nnr.encoder.pipeline import Preparation, extract, tensor_job
+from nnr.encoder.pipeline import Preparation, encode_stream, extract, tensor_job
 from nnr.formats import load_tensors
 from nnr.syntax.constants import NnrUnitType
 from nnr.syntax.stream import read_units
@@ -57,7 +56,7 @@ PEER = "NNCodec 2.1.3"
 LAMBDAS = (0.25, 0.5, 0.75, 1.0)
 #: Curves, each the best of several variants at each error.
 PEER_DEFAULT, PEER_BEST = "NNCodec, default", "NNCodec, its best lambda"
-OURS_PLAIN, OURS, OURS_BEST_LAMBDA = "nnr, no rate term", "nnr", "nnr, best lambda"
+OURS_PLAIN, OURS_BEST = "nnr, no rate term", "nnr, its best lambda"
 #: Bits per weight of NNCodec's default between which a difference is averaged, and at which it is tabulated.
 RANGE = (0.7, 2.5)
 PLACES = (0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
@@ -82,12 +81,11 @@ def our_variants(extra: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     """Options by name: no rate term, the default, presets, weights of the rate, and what was asked for."""
     variants: dict[str, dict[str, Any]] = {OURS_PLAIN: {"lambda_scale": 0.0}}
     if accepts(lambda_scale=0.5):
-        variants[OURS] = {}
         variants |= {f"nnr, lambda {x:g}": {"lambda_scale": x} for x in LAMBDAS}
-    field = {f.name: f for f in dataclasses.fields(nnr.EncoderConfig)}.get("effort")
-    for effort in field.metadata.get("choices", ()) if field is not None else ():
-        if effort not in (None, "default"):
-            variants[f"nnr, {effort}"] = {"effort": effort}
+    if accepts(effort="best"):
+        variants["nnr, effort best"] = {"effort": "best"}
+    if accepts(effort="best", allocate=True):
+        variants["nnr, effort best, allocation"] = {"effort": "best", "allocate": True}
     for text in extra:
         name, _, options = text.partition("=")
         variants[name] = json.loads(options)
@@ -100,7 +98,7 @@ def curve_groups(variants: Mapping[str, Any]) -> dict[str, list[str]]:
     lambdas = [f"nnr, lambda {x:g}" for x in LAMBDAS]
     ours = {name: [name] for name in variants if name not in lambdas}
     if lambdas[0] in variants:
-        ours[OURS_BEST_LAMBDA] = [OURS_PLAIN, *lambdas]
+        ours[OURS_BEST] = [OURS_PLAIN, *lambdas]
     return peer | ours
 
 
@@ -123,18 +121,30 @@ def squared_errors(model: Model, decoded: Model) -> tuple[float, float]:
     return every, weights
 
 
-def point(model: Model, data: bytes, qp: int) -> dict[str, Any]:
+def point(model: Model, data: bytes, qp: int, weight_bytes: int) -> dict[str, Any]:
     """A stream as a point: sizes and errors."""
+    every, weights = squared_errors(model, nnr.decode(data))
+    return {
+        "qp": qp, "bytes": len(data), "weight_bytes": weight_bytes, "squared_error": every,
+        "weight_squared_error": weights,
+    }  # fmt: skip
+
+
+def our_point(model: Model, qp: int, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A stream of ours; of a block, each tensor's share counts."""
+    stream = encode_stream(model, nnr.EncoderConfig(qp=qp, metadata=False, **options))
+    shares = sum(t.coded_bytes for t in stream.report.tensors if len(t.shape) >= 2)
+    return point(model, stream.tobytes(), qp, shares)
+
+
+def peer_point(model: Model, data: bytes, qp: int) -> dict[str, Any]:
+    """A stream of NNCodec's, which has one unit for each tensor."""
     sizes = [
         unit.size
         for unit in read_units(data)
         if unit.unit_type == NnrUnitType.NNR_NDU and len(unit.header.unit_header.tensor_dimensions) >= 2
     ]
-    every, weights = squared_errors(model, nnr.decode(data, form="coded"))
-    return {
-        "qp": qp, "bytes": len(data), "weight_bytes": sum(sizes), "squared_error": every,
-        "weight_squared_error": weights,
-    }  # fmt: skip
+    return point(model, data, qp, sum(sizes))
 
 
 def choose_qps(model: Model) -> list[int]:
@@ -169,8 +179,7 @@ def measure_points(
             key = (content, CODE, options, qp)
             known = cache.get(*key)
             if known is None:
-                data = nnr.encode(model, qp=qp, metadata=False, **options)
-                known = cache.put(point(model, data, qp), *key)
+                known = cache.put(our_point(model, qp, options), *key)
             points[variant].append(known)
         print(f"{name}: {variant}", flush=True)
     for scale in (0.0, *LAMBDAS):
@@ -183,7 +192,7 @@ def measure_points(
                 if peer is None:
                     break
                 data = peer.encode(model, qp=qp, lambda_scale=scale, **PEER_SETTINGS).data
-                known = cache.put(point(model, data, qp), *key)
+                known = cache.put(peer_point(model, data, qp), *key)
                 if k == len(qps) // 2 and not same_tensors(
                     peer.decode(data).tensors or {}, nnr.decode(data, form="coded")
                 ):
@@ -220,7 +229,7 @@ def measure_times(model: Model, qps: Sequence[int], peer: Peer, repeats: int) ->
     elements = sum(a.size for a in model.values())
     ours = {"plain": {"lambda_scale": 0.0}}
     if accepts(lambda_scale=0.5):
-        ours["rate"] = {} if nnr.EncoderConfig().lambda_scale else {"lambda_scale": 0.5}
+        ours["rate"] = {"lambda_scale": 0.5}
     rows = []
     for qp in qps:
         seconds: dict[str, list[float]] = {}
@@ -292,9 +301,9 @@ def _plain(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def percent(value: float | None) -> str:
-    """For a table."""
-    return "-" if value is None else f"{value:+.1f} %"
+def percent(value: float | None, share: float = 1.0) -> str:
+    """For a table, with a star where curves reach only a share of the range."""
+    return "-" if value is None else f"{value:+.1f} %{'*' if share < 0.98 else ''}"
 
 
 def ordered(entries: Mapping[str, Any]) -> list[Any]:
@@ -311,7 +320,8 @@ def summary_table(entries: Mapping[str, Any]) -> str:
     for entry in rows:
         compared = entry["compared"]
         cells = [
-            f"{percent(compared[n]['bd_default'])} ({percent(compared[n]['weight_bd_default'])})"
+            f"{percent(compared[n]['bd_default'], compared[n]['share'])} "
+            f"({percent(compared[n]['weight_bd_default'], compared[n]['weight_share'])})"
             if n in compared else "-" for n in names
         ]  # fmt: skip
         lines.append([entry["model"], f"{entry['elements']:,}", *cells])
@@ -325,7 +335,9 @@ def against_best_table(entries: Mapping[str, Any]) -> str:
     lines = []
     for entry in rows:
         compared = entry["compared"]
-        cells = [percent(compared[n]["bd_best"]) if n in compared else "-" for n in names]
+        cells = [
+            percent(compared[n]["bd_best"], compared[n]["share"]) if n in compared else "-" for n in names
+        ]
         lines.append([entry["model"], *cells])
     return markdown_table(["model", *names], lines)
 
@@ -376,12 +388,13 @@ def plots(entries: Mapping[str, Any], page: Path) -> None:
             per_weight = np.exp(error) / entry["energy"]
             lines[name] = [(100 * e, b) for e, b, g in zip(per_weight, bits, good) if g and 0.25 <= b <= 4]
             change = 100 * (bits / anchor - 1)
-            gaps[name] = [(a, c) for a, c, g in zip(anchor, change, good) if g and -40 <= c <= 5]
+            gaps[name] = [(a, c) for a, c, g in zip(anchor, change, good) if g and -40 <= c <= 10]
         shares = [x for line in lines.values() for x, _ in line]
         decades = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
         ticks = [t for t in decades if min(shares) / 3 < t < max(shares) * 3]
         absolute.append(Panel(entry["model"], lines, ticks, (0.25, 0.5, 1, 2, 4), y_log=True))
-        relative.append(Panel(entry["model"], gaps, (0.5, 0.75, 1, 1.5, 2, 3, 4), (-40, -30, -20, -10, 0, 5)))
+        places = (0.5, 0.75, 1, 1.5, 2, 3, 4)
+        relative.append(Panel(entry["model"], gaps, places, (-40, -30, -20, -10, 0, 10)))
     write_svg(
         page.with_name("rate-distortion-curves.svg"), absolute,
         "squared error, % of the weights' energy", "bits per weight",
