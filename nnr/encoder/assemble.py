@@ -28,6 +28,7 @@ __all__ = [
     "Member",
     "code_unit",
     "effective_scan_order",
+    "entry_point_bytes",
     "model_parameter_set",
     "raw_unit",
 ]
@@ -305,6 +306,21 @@ def _tensor_row(
             row[core.Tensor.HISTORY] = core.address(context.history)
         row[core.Tensor.HIST_FLAG] = link.history
     return row
+
+
+def entry_point_bytes(header: Mapping[str, Any]) -> int:
+    """(syntax 9.4) Bytes that the entry-point list takes in the header of a unit, rounded up."""
+    offsets = header.get("cabac_offset_list", ())
+    if not offsets:
+        return 0
+    deltas = [2 * abs(d) - (d > 0) for d in header.get("bit_offset_delta2", ())]
+    bits = len(offsets) * (8 + 3 * header["dq_flag"]) + _golomb_bits(header["bit_offset_delta1"], 11)
+    return (bits + sum(_golomb_bits(d, 7) for d in deltas) + 7) // 8
+
+
+def _golomb_bits(value: int, k: int) -> int:
+    """(syntax 1) Length of ue(k)."""
+    return 2 * ((value >> k) + 1).bit_length() - 1 + k
 
 
 def _entry_points(entries: Sequence[np.ndarray], dq_flag: int) -> dict[str, Any]:

@@ -24,7 +24,16 @@ from ..limits import Limits
 from ..metadata import STORAGE_FORMAT, Metadata, TensorRecord, serialize
 from ..syntax.constants import NnrUnitType, PayloadType
 from ..syntax.stream import StreamContext, write_unit
-from .assemble import CodedUnit, Link, Member, code_unit, effective_scan_order, model_parameter_set, raw_unit
+from .assemble import (
+    CodedUnit,
+    Link,
+    Member,
+    code_unit,
+    effective_scan_order,
+    entry_point_bytes,
+    model_parameter_set,
+    raw_unit,
+)
 from .carry import Cargo, Carrier, Layer, extract, load_cargo, tensor_qp
 from .config import EncoderConfig
 from .measure import coding_error, peak_of
@@ -535,6 +544,9 @@ def report_of(cargo: Cargo, coded: list[CodedJob], units: list[bytes], seconds: 
         )
     total = sum(map(len, units))
     notes = []
+    entry_points = sum(entry_point_bytes(item.unit.header) for item in coded if item.unit is not None)
+    if entry_points:
+        notes.append(f"entry points for parallel decoding take {entry_points} bytes of the headers")
     output = sum(4 * carrier.elements for carrier in cargo.carriers)
     if output > Limits().output_bytes(total):
         notes.append(

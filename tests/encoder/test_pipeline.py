@@ -292,3 +292,16 @@ def test_a_shape_that_numpy_does_not_have_is_a_bitstream_error():
         unit["nnr_unit_payload"]["topology_data"] = serialize(changed)
         with pytest.raises(nnr.ConformanceError):
             nnr.decode(write(tree))
+
+
+def test_the_cost_of_entry_points_is_said(tmp_path):
+    """The list is what the header has more than one with the same values and no entry points."""
+    x = np.random.default_rng(6).laplace(0, 0.05, (300, 40)).astype(np.float32)
+    report = nnr.save_file({"x": x}, tmp_path / "x.nnr", scan_order=1, metadata=False)
+    (unit,) = (u for u in read_units((tmp_path / "x.nnr").read_bytes()) if u.unit_type == NnrUnitType.NNR_NDU)
+    head = unit.payload_offset - unit.byte_offset
+    plain = nnr.encode({"x": x}, metadata=False)
+    (other,) = (u for u in read_units(plain) if u.unit_type == NnrUnitType.NNR_NDU)
+    difference = head - (other.payload_offset - other.byte_offset)
+    (note,) = report.notes
+    assert abs(int(note.split()[-5]) - difference) <= 1
