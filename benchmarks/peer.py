@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Peer", "PeerError", "PeerResult", "find_peer"]
+__all__ = ["Peer", "PeerChain", "PeerError", "PeerResult", "PeerState", "find_peer"]
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,6 +32,19 @@ class PeerResult:
     cpu_seconds: float
     data: bytes = b""
     tensors: dict[str, np.ndarray] | None = None
+
+
+@dataclass
+class PeerState:
+    """What the peer keeps between updates, by tensor name.
+
+    Attributes:
+        levels: integers of the latest unit, int32.
+        history: 1 wherever an integer of any update was not 0, int8; absent for tensors without one.
+    """
+
+    levels: dict[str, np.ndarray]
+    history: dict[str, np.ndarray]
 
 
 def find_peer() -> Path | None:
@@ -56,6 +69,7 @@ class Peer:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=self._folder.name,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )  # fmt: skip
+        self._chains = 0
 
     def __enter__(self) -> Peer:
         return self
@@ -74,16 +88,34 @@ class Peer:
             self._process.wait()
         self._folder.cleanup()
 
+    def chain(self, *, history: bool = True) -> PeerChain:
+        """A new chain of updates, either to encode or to decode.
+
+        Args:
+            history: the encoder may use history contexts.
+        """
+        self._chains += 1
+        return PeerChain(self, {"chain": self._chains, "history": history})
+
     def encode(self, tensors: Mapping[str, np.ndarray], *, profile: int = 1, **args: Any) -> PeerResult:
         """Encode float32 and int32 arrays; `args` are keywords of the peer's `compress`.
 
         Raises:
             PeerError: the peer refuses.
         """
+        return self._encode(tensors, profile, args, {})
+
+    def _encode(
+        self,
+        tensors: Mapping[str, np.ndarray],
+        profile: int,
+        args: Mapping[str, Any],
+        chain: Mapping[str, Any],
+    ) -> PeerResult:
         source, target = self._path("in.npz"), self._path("out.nnr")
         np.savez(source, **{f"t{k}": array for k, array in enumerate(tensors.values())})
         job = {"tensors": str(source), "names": list(tensors), "output": str(target), "profile": profile}
-        answer = self._ask({"do": "encode", **job, "args": args})
+        answer = self._ask({"do": "encode", **job, "args": args, **chain})
         return PeerResult(answer["cpu_seconds"], data=target.read_bytes())
 
     def quantize(self, tensors: Mapping[str, np.ndarray], **args: Any) -> float:
@@ -97,15 +129,19 @@ class Peer:
         job = {"do": "quantize", "tensors": str(source), "names": list(tensors), "args": args}
         return float(self._ask(job)["cpu_seconds"])
 
-    def decode(self, data: bytes) -> PeerResult:
-        """Decode a bitstream.
+    def decode(self, data: bytes, **args: Any) -> PeerResult:
+        """Decode a bitstream; `args` are keywords of the peer's `decompress`.
 
         Raises:
             PeerError: the peer refuses, or dies.
         """
+        return self._decode(data, args, {})
+
+    def _decode(self, data: bytes, args: Mapping[str, Any], chain: Mapping[str, Any]) -> PeerResult:
         source, target = self._path("in.nnr"), self._path("out.npz")
         source.write_bytes(data)
-        answer = self._ask({"do": "decode", "input": str(source), "output": str(target)})
+        job = {"do": "decode", "input": str(source), "output": str(target), "args": args}
+        answer = self._ask({**job, **chain})
         with np.load(target) as archive:
             tensors = {name: archive[f"t{k}"] for k, name in enumerate(answer["names"])}
         return PeerResult(answer["cpu_seconds"], tensors=tensors)
@@ -128,3 +164,32 @@ class Peer:
         if "error" in answer:
             raise PeerError(answer["error"])
         return answer
+
+
+class PeerChain:
+    """A chain of updates, for which the peer keeps its state; made by `Peer.chain`.
+
+    The peer's base model stays outside: it counts the streams of a chain itself, from the first update on.
+    """
+
+    def __init__(self, peer: Peer, job: Mapping[str, Any]) -> None:
+        self._peer = peer
+        self._job = job
+
+    def encode(self, tensors: Mapping[str, np.ndarray], **args: Any) -> PeerResult:
+        """Encode the next update, as `Peer.encode`."""
+        return self._peer._encode(tensors, 1, args, self._job)
+
+    def decode(self, data: bytes, **args: Any) -> PeerResult:
+        """Decode the next update, as `Peer.decode`: the differences that it carries."""
+        return self._peer._decode(data, args, self._job)
+
+    def state(self) -> PeerState:
+        """What the peer knows after the latest stream."""
+        target = self._peer._path("state.npz")
+        answer = self._peer._ask({"do": "state", **self._job, "output": str(target)})
+        with np.load(target) as archive:
+            names = list(enumerate(answer["names"]))
+            levels = {name: archive[f"t{k}"] for k, name in names}
+            history = {name: archive[f"h{k}"] for k, name in names if f"h{k}" in archive}
+        return PeerState(levels, history)

@@ -6,10 +6,15 @@ imports its frameworks when it is loaded; empty modules stand in for them.
 
     {"do": "encode", "tensors": NPZ, "names": [...], "output": FILE, "profile": 0 | 1, "args": {...}}
     {"do": "quantize", "tensors": NPZ, "names": [...], "args": {...}}
-    {"do": "decode", "input": FILE, "output": NPZ}
+    {"do": "decode", "input": FILE, "output": NPZ, "args": {...}}
+    {"do": "state", "chain": N, "output": NPZ}
 
 NPZ files hold the arrays under t0, t1, ... in the order of `names`. Answers: {"cpu_seconds": ...}, after
 decoding with `names`, or {"error": ...}.
+
+Jobs to encode and decode with "chain": N share what the peer keeps between the updates numbered N: the
+integers of the latest unit of each tensor, depths and numbers of nodes, and where a tensor was ever changed.
+"state" gives the integers out as t0, t1, ... and those places as h0, h1, ...
 """
 
 import contextlib
@@ -36,6 +41,25 @@ stand_in("nncodec.framework.use_case_init", use_cases={})
 
 import nncodec.nnc as nnc  # noqa: E402
 from nncodec.nnc_core import approximator, coder, nnr_model  # noqa: E402
+from nncodec.nnc_core.hdsp.hdsp_tool import HdspTool  # noqa: E402
+
+chains = {}
+
+
+def chain_of(job):
+    """State and history tool of a chain, made when they are first asked for."""
+    device = job.get("args", {}).get("device_id", 0)
+    empty = {"parameters": {}, "put_node_depth": {}, "parameter_id": {}, "device_id": device}
+    return chains.setdefault(job["chain"], (empty, HdspTool(True)))
+
+
+def chain_arguments(job):
+    """Keywords of `nnc.compress` and `nnc.decompress` for the next stream of a chain."""
+    if "chain" not in job:
+        return {}
+    state, history = chain_of(job)
+    tool = {"hdsp_tool": history} if job.get("history", True) else {}
+    return {"approx_param_base": state, "update_base_param": True, **tool}
 
 
 def quantize_profile0(
@@ -96,7 +120,8 @@ def encode(job):
     if job["profile"] == 0:
         data = encode_profile0(tensors, **job["args"])
     else:
-        data = nnc.compress(tensors, bitstream_path=None, return_bitstream=True, verbose=False, **job["args"])
+        args = {**job["args"], **chain_arguments(job)}
+        data = nnc.compress(tensors, bitstream_path=None, return_bitstream=True, verbose=False, **args)
     seconds = time.process_time() - started
     with open(job["output"], "wb") as file:
         file.write(data)
@@ -107,10 +132,23 @@ def decode(job):
     with open(job["input"], "rb") as file:
         data = bytearray(file.read())
     started = time.process_time()
-    tensors = nnc.decompress(data, verbose=False)
+    tensors = nnc.decompress(data, verbose=False, **job.get("args", {}), **chain_arguments(job))
     seconds = time.process_time() - started
+    if "chain" in job:  # the peer's decoder leaves it to its caller to keep the history
+        state, history = chain_of(job)
+        present = state["parameters"]  # but for raw floats
+        history.add_data_to_hist({name: present[name] for name in tensors if name in present})
     np.savez(job["output"], **{f"t{k}": array for k, array in enumerate(tensors.values())})
     return {"cpu_seconds": seconds, "names": list(tensors)}
+
+
+def give_state(job):
+    state, history = chain_of(job)
+    names = list(state["parameters"])
+    levels = {f"t{k}": state["parameters"][name] for k, name in enumerate(names)}
+    changed = {f"h{k}": history.data_hist[name] for k, name in enumerate(names) if name in history.data_hist}
+    np.savez(job["output"], **levels, **changed)
+    return {"names": names}
 
 
 def main():
@@ -120,7 +158,8 @@ def main():
     for line in sys.stdin:
         job = json.loads(line)
         try:
-            answer = {"encode": encode, "quantize": quantize, "decode": decode}[job["do"]](job)
+            work = {"encode": encode, "quantize": quantize, "decode": decode, "state": give_state}
+            answer = work[job["do"]](job)
         except BaseException as error:  # it ends the interpreter on bad arguments
             if isinstance(error, KeyboardInterrupt):
                 raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,33 +9,10 @@ import pytest
 
 import nnr
 from benchmarks.peer import Peer, PeerError
-from tests.interop.models import REAL, real_model, synthetic_model
+from tests.interop.compare import assert_peer_reads, assert_peer_reads_specials, assert_same_bits, tools
+from tests.interop.models import REAL, peer_blocks, real_model, synthetic_model
 
 pytestmark = pytest.mark.interop
-
-
-def assert_same_bits(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> None:
-    """Same names; floats equal in every bit of float32 except the sign of zero; integers equal."""
-    assert set(found) == set(expected)
-    for name, theirs in expected.items():
-        ours = np.asarray(found[name])
-        assert ours.shape == theirs.shape, name
-        assert (ours.dtype.kind == "f") == (theirs.dtype.kind == "f"), name
-        if theirs.dtype.kind == "f":
-            a, b = np.asarray(theirs, np.float32), np.asarray(ours, np.float32)
-            same = (a.view(np.uint32) == b.view(np.uint32)) | ((a == 0) & (b == 0))
-            assert same.all(), f"{name}: {np.count_nonzero(~same)} of {same.size} values differ"
-        else:
-            assert np.array_equal(theirs.astype(np.int64), ours.astype(np.int64)), name
-
-
-def assert_peer_reads(peer: Peer, data: bytes) -> dict[str, np.ndarray]:
-    """The peer decodes `data` to exactly our tensors, which are returned in coded form."""
-    coded = nnr.decode(data, form="coded")
-    theirs = peer.decode(data).tensors
-    assert theirs is not None
-    assert_same_bits(theirs, coded)
-    return coded
 
 
 OURS: list[dict[str, Any]] = [
@@ -53,6 +29,8 @@ OURS: list[dict[str, Any]] = [
     *({"cabac_unary_length": length} for length in (1, 2, 3, 21, 256)),
     {"cabac_unary_length": 1, "dq": False, "param_opt": False, "qp": -50},
     {"nonweight_qp": -38},
+    {"qp": -60, "nonweight_qp": -150},  # further apart from 0 than qp_value reaches
+    {"qp_density": 5, "qp": -500, "nonweight_qp": -1300},
     {"qp_per_tensor": {"fc/weight": -20, "conv.*": -50}},
     *({"profile": 0, "dq": dq, "scan_order": order} for dq in (False, True) for order in (0, 2)),
     {"profile": 0, "param_opt": False, "cabac_unary_length": 5},
@@ -122,6 +100,24 @@ def test_we_decode_theirs_to_their_tensors(peer: Peer, args: dict[str, Any]) -> 
         assert any(a.dtype == np.float64 for a in theirs.values()), "the peer chose no codebook at all"
 
 
+THEIR_BLOCKS: list[dict[str, Any]] = [
+    *({"scan_order": order, "use_dq": dq} for order in (0, 1, 3) for dq in (False, True)),
+    {"row_skipping": True, "qp": -20},
+]
+
+
+@pytest.mark.parametrize("args", THEIR_BLOCKS, ids=lambda args: repr(args)[1:-1])
+def test_we_decode_their_blocks(peer: Peer, args: dict[str, Any]) -> None:
+    model, blocks = peer_blocks()
+    data = peer.encode(model, block_id_and_param_type=blocks, **args).data
+    used = tools(data)
+    assert used["block"] == used["local scaling"] == used["batch norm"] == used["bias"] == 2
+    theirs = peer.decode(data).tensors
+    assert theirs is not None
+    assert set(theirs) == set(model)
+    assert_same_bits(theirs, nnr.decode(data, form="coded"))
+
+
 @pytest.mark.parametrize("qp", [-38, -26])
 @pytest.mark.parametrize("name", REAL)
 def test_real_models_go_both_ways_and_ours_is_no_larger(peer: Peer, name: str, qp: int) -> None:
@@ -148,16 +144,6 @@ def test_a_raw_tensor_goes_last_for_the_peer(peer: Peer, profile: int) -> None:
     assert back["special"].tobytes() == special.tobytes()
 
 
-def assert_peer_reads_specials(peer: Peer, data: bytes) -> dict[str, np.ndarray]:
-    coded = nnr.decode(data, form="coded")
-    theirs = peer.decode(data).tensors
-    assert theirs is not None
-    assert set(theirs) == set(coded)
-    for name, array in theirs.items():
-        assert array.tobytes() == coded[name].tobytes() or np.array_equal(array, coded[name]), name
-    return coded
-
-
 def test_types_that_the_standard_lacks_do_not_disturb_the_peer(peer: Peer) -> None:
     ml_dtypes = pytest.importorskip("ml_dtypes")
     rng = np.random.default_rng(3)
@@ -182,6 +168,15 @@ def test_types_that_the_standard_lacks_do_not_disturb_the_peer(peer: Peer) -> No
         assert back[name].shape == array.shape, name
         if array.dtype.kind in "iub":
             assert np.array_equal(back[name], array), name
+
+
+def test_names_and_dimensions(peer: Peer) -> None:
+    rng = np.random.default_rng(5)
+    names = ["", " \n", "a/b.c:0", "x" * 3000, "\U0001f600" * 100]
+    shapes = [(2, 3, 1, 2, 3, 2, 2, 1), (1,), (7, 1, 1), (1, 1, 5), (3, 4, 5, 2, 1, 2)]
+    model = {n: rng.normal(0, 0.1, s).astype(np.float32) for n, s in zip(names, shapes, strict=True)}
+    assert list(assert_peer_reads(peer, nnr.encode(model))) == names
+    assert_peer_reads(peer, nnr.encode({}))
 
 
 def test_many_small_tensors(peer: Peer) -> None:
