@@ -8,9 +8,9 @@ headers included; accuracies are of the decoded weights, nothing retrained. Impo
 that `nnr.torch` estimates from images (not those of the test, where there are others), and a share of its
 mean, so that no weight is free.
 
-Where accuracies are counted in few images, which file just passes is a matter of luck. So the ways are compared
-at equal cross entropy too: the logarithm of the size interpolated over its logarithm, at the cross entropy of
-the first way's file.
+Where accuracies are counted in few images, which file just passes is a matter of luck. So the ways are
+compared at equal cross entropy too: the logarithm of the size interpolated over its logarithm, at the cross
+entropy of the first way's file.
 
 The levels of one file are given to bzip2, xz and zstd: those of all tensors one after another, each tensor in
 the smallest integers that hold it. Levels of dependent quantization are given as the indices that are coded,

@@ -19,6 +19,7 @@ import argparse
 import hashlib
 import json
 import math
+import re
 import statistics
 import sys
 import time
@@ -36,7 +37,7 @@ from benchmarks.curves import Curve, bd_rate, difference, envelope
 from benchmarks.models import PEER_SETTINGS, data_folder, same_tensors
 from benchmarks.peer import Peer, find_peer
 from benchmarks.plot import Panel, write_svg
-from benchmarks.report import machine, markdown_table, replace_block, write_json
+from benchmarks.report import machine, markdown_table, replace_block
 from nnr.encoder.pipeline import Preparation, encode_stream, extract, tensor_job
 from nnr.formats import load_tensors
 from nnr.syntax.constants import NnrUnitType
@@ -60,6 +61,8 @@ OURS_PLAIN, OURS_BEST = "nnr, no rate term", "nnr, its best lambda"
 #: Bits per weight of NNCodec's default between which a difference is averaged, and at which it is tabulated.
 RANGE = (0.7, 2.5)
 PLACES = (0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+#: Of a point on a curve: sizes and errors of a stream, and of its tensors of two or more dimensions alone.
+FIELDS = ("qp", "bytes", "weight_bytes", "squared_error", "weight_squared_error")
 _FINEST_BITS, _COARSEST_BITS, _QP_STEP = 4.6, 0.42, 2
 
 Model = Mapping[str, np.ndarray]
@@ -124,10 +127,8 @@ def squared_errors(model: Model, decoded: Model) -> tuple[float, float]:
 def point(model: Model, data: bytes, qp: int, weight_bytes: int) -> dict[str, Any]:
     """A stream as a point: sizes and errors."""
     every, weights = squared_errors(model, nnr.decode(data))
-    return {
-        "qp": qp, "bytes": len(data), "weight_bytes": weight_bytes, "squared_error": every,
-        "weight_squared_error": weights,
-    }  # fmt: skip
+    errors = (float(f"{error:.6g}") for error in (every, weights))
+    return dict(zip(FIELDS, (qp, len(data), weight_bytes, *errors)))
 
 
 def our_point(model: Model, qp: int, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -258,6 +259,29 @@ def measure_times(model: Model, qps: Sequence[int], peer: Peer, repeats: int) ->
 # ---------------------------------------------------------------------------------------------- results
 
 
+def load_entries(path: Path) -> dict[str, Any]:
+    """What an earlier run wrote, by model."""
+    if not path.exists():
+        return {}
+    entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["models"]
+    for entry in entries.values():
+        for name, rows in entry["points"].items():
+            entry["points"][name] = [dict(zip(FIELDS, row)) for row in rows]
+    return entries
+
+
+def save_entries(path: Path, entries: Mapping[str, Any]) -> None:
+    """All entries as JSON, a point of a curve in one line."""
+    models = {}
+    for name, entry in entries.items():
+        points = {n: [[p[field] for field in FIELDS] for p in rows] for n, rows in entry["points"].items()}
+        models[name] = {**entry, "points": points}
+    settings = {"peer_settings": PEER_SETTINGS, "range": RANGE, "places": PLACES, "point": FIELDS}
+    text = json.dumps({**settings, "models": models}, indent=1)
+    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
 def curves_of(entry: Mapping[str, Any], names: Sequence[str], part: str = "") -> list[Curve]:
     """The curves of some variants of a model; `part` is empty, or "weight_" for those tensors alone."""
     return [
@@ -298,7 +322,7 @@ def worst(entry: Mapping[str, Any], members: Sequence[str]) -> float | None:
 
 
 def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return None if math.isnan(value) else round(value, 3)
 
 
 def percent(value: float | None, share: float = 1.0) -> str:
@@ -426,7 +450,7 @@ def main() -> int:
     cache, variants = Cache(FOLDER / "rd.jsonl"), our_variants(args.ours)
     groups = curve_groups(variants)
     path = args.docs.with_suffix(".json") if args.docs else None
-    entries = json.loads(path.read_text())["models"] if path and path.exists() else {}
+    entries = load_entries(path) if path else {}
     new: dict[str, Any] = {}
     with Peer(python) as peer:
         for name, file, left_out in MODELS:
@@ -453,8 +477,7 @@ def main() -> int:
             new[name] = entry
             if path:
                 entries[name] = entry
-                settings = {"peer_settings": PEER_SETTINGS, "range": RANGE, "places": PLACES}
-                write_json(path, {**settings, "models": entries})
+                save_entries(path, entries)
     entries |= new
     shown = entries if args.docs else new
     for text in (summary_table(shown), against_best_table(shown), places_table(shown), times_table(shown)):
@@ -464,7 +487,7 @@ def main() -> int:
         print(f"{entry['model']}: largest point against NNCodec's default at equal error: {worst_of_ours}; "
               f"NNCodec reads ours: {entry['peer_reads_ours_exactly']}")  # fmt: skip
     if args.docs and entries:
-        replace_block(args.docs, "summary", summary_table(entries))
+        replace_block(args.docs, "bd", summary_table(entries))
         replace_block(args.docs, "against_best", against_best_table(entries))
         replace_block(args.docs, "places", places_table(entries))
         replace_block(args.docs, "times", times_table(entries))
