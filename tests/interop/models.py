@@ -133,7 +133,8 @@ def peer_blocks() -> tuple[dict[str, np.ndarray], dict[str, dict[str, str]]]:
     """A model of two layers, and its blocks as the peer's `compress` is told them."""
     kinds = {
         "conv.weight": "weight", "conv.bias": "bias", "conv.weight_scaling": "weight.ls",
-        "bn.weight": "bn.gamma", "bn.bias": "bn.beta", "bn.running_mean": "bn.mean", "bn.running_var": "bn.var",
+        "bn.weight": "bn.gamma", "bn.bias": "bn.beta", "bn.running_mean": "bn.mean",
+        "bn.running_var": "bn.var",
     }  # fmt: skip
     names = {f"{layer}.{part}": (layer, kind) for layer in ("one", "two") for part, kind in kinds.items()}
     # the peer knows the scaling of a weight by its name alone
