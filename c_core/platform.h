@@ -22,6 +22,11 @@
 #endif
 #define NNR_UNLIKELY(condition) (!NNR_LIKELY(!(condition)))
 
+/* Functions may be compiled for a later instruction set than the rest, and chosen when it is there. */
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(NNR_PORTABLE)
+#define NNR_AVX2
+#endif
+
 /* Leading zeros of a non-zero word. */
 NNR_INLINE int leading_zeros(uint64_t word)
 {

@@ -13,14 +13,34 @@ NNR_INLINE void update(rate_model *m, int ctx, unsigned bin)
     adapt(m->prices, &m->contexts[ctx], bin);
 }
 
+static situation_bins bins_of(unsigned situation)
+{
+    situation_bins bins;
+    if (situation >= SITUATION_BASE) {
+        const int kind = (int)(situation - SITUATION_BASE) / 4;
+        bins.sig = kind == 2 ? CTX_SIG_HISTORY : CTX_SIG_BASE + kind;
+        bins.stride = kind == 2 ? 1 : 2;
+        bins.sign = CTX_SIGN_BASE + (int)(situation >> 1 & 1);
+    } else {
+        const int neighbour = (int)(situation % SITUATION_HISTORY) / 2;
+        bins.sig = situation >= SITUATION_HISTORY ? CTX_SIG_HISTORY : CTX_SIG + neighbour;
+        bins.stride = situation >= SITUATION_HISTORY ? 1 : 3;
+        bins.sign = CTX_SIGN + neighbour;
+    }
+    return bins;
+}
+
 void nnr_rate_model_start(rate_model *m, const price_model *prices, const tensor_layout *layout,
                           const uint8_t *parameter, double bit_price)
 {
+    unsigned situation;
     m->prices = prices;
     m->layout = layout;
     m->parameter = parameter;
     m->unit = (float)(bit_price / BIT);
     m->next = m->tokens;
+    for (situation = 0; situation < SITUATIONS; situation++)
+        m->bins[situation] = bins_of(situation);
     nnr_tokenise_start(&m->strings, layout, 0);
     nnr_rate_model_reset(m);
 }

@@ -24,7 +24,13 @@ enum {
     REPLAY_LEVELS = 64 /* most levels between two calls of nnr_rate_adapt */
 };
 
+/* (decoding 6) Contexts of a situation: significance is sig + stride * state. */
 typedef struct {
+    int sig, stride, sign;
+} situation_bins;
+
+typedef struct {
+    situation_bins bins[SITUATIONS];
     const price_model *prices;
     const tensor_layout *layout;
     const uint8_t *parameter; /* a set for each context */
@@ -87,22 +93,6 @@ NNR_INLINE unsigned situation_of(unsigned neighbour, unsigned negative, int32_t 
         return SITUATION_BASE + 4 * kind + 2 * (unsigned)(base > 0) + negative;
     }
     return (history ? (unsigned)SITUATION_HISTORY : 0u) + 2 * neighbour + negative;
-}
-
-/* (decoding 6) Contexts of a situation: significance is the first plus stride * state. */
-NNR_INLINE void situation_contexts(unsigned situation, int *sig, int *stride, int *sign)
-{
-    if (situation >= SITUATION_BASE) {
-        const int kind = (int)(situation - SITUATION_BASE) / 4;
-        *sig = kind == 2 ? CTX_SIG_HISTORY : CTX_SIG_BASE + kind;
-        *stride = kind == 2 ? 1 : 2;
-        *sign = CTX_SIGN_BASE + (int)(situation >> 1 & 1);
-    } else {
-        const int neighbour = (int)(situation % SITUATION_HISTORY) / 2;
-        *sig = situation >= SITUATION_HISTORY ? CTX_SIG_HISTORY : CTX_SIG + neighbour;
-        *stride = situation >= SITUATION_HISTORY ? 1 : 3;
-        *sign = CTX_SIGN + neighbour;
-    }
 }
 
 /* Note a level that is decided; no branch for small ones. */

@@ -73,11 +73,11 @@ static void tabulate_situations(rate_nearest *q)
     const unsigned count = situation_end(q->model.layout);
     unsigned situation;
     for (situation = 0; situation < count; situation++) {
-        int sig, stride, sign;
-        situation_contexts(situation, &sig, &stride, &sign);
-        q->zero_cost[situation] = q->model.unit * (float)bin_price(&q->model, sig, 0);
+        const situation_bins *bins = &q->model.bins[situation];
+        q->zero_cost[situation] = q->model.unit * (float)bin_price(&q->model, bins->sig, 0);
         q->some_cost[situation] =
-            q->model.unit * (float)(bin_price(&q->model, sig, 1) + bin_price(&q->model, sign, situation & 1));
+            q->model.unit * (float)(bin_price(&q->model, bins->sig, 1) +
+                                                  bin_price(&q->model, bins->sign, situation & 1));
     }
 }
 
@@ -175,9 +175,8 @@ NNR_NOINLINE void replay(rate_nearest *q, int64_t first, int64_t count)
     int64_t i;
     for (i = 0; i < count; i++) {
         const int32_t size = piece->level[first + i];
-        int sig, stride, sign;
-        situation_contexts(q->situation[i][q->last_some], &sig, &stride, &sign);
-        note_level(&q->model, sig, sign, size, piece->negative[first + i], piece->base[first + i]);
+        const situation_bins *bins = &q->model.bins[q->situation[i][q->last_some]];
+        note_level(&q->model, bins->sig, bins->sign, size, piece->negative[first + i], piece->base[first + i]);
         q->last_some = size != 0;
     }
     nnr_rate_adapt(&q->model);

@@ -17,6 +17,7 @@
 #include "rate_model.h"
 #include "scan.h"
 #include "trellis.h"
+#include "trellis_loops.h"
 
 enum {
     BLOCK = REPLAY_LEVELS,
@@ -53,17 +54,29 @@ struct rate_trellis {
     unsigned last_sign; /* class of the sign of the weight before, were it not zero; 0 at a start */
     unsigned last_zero; /* by state: the last index of the path is 0 */
     rate_piece piece;
-    uint8_t step[PIECE_POSITIONS];
+    int32_t lowest[PIECE_POSITIONS]; /* lowest candidates */
+    uint8_t trace[PIECE_POSITIONS];  /* of the way back */
+    way_back ways[256];              /* by parities */
+    way_back zeros[256];             /* BACK_ZERO by index zero */
     /* two bytes of decisions a weight: parity, and index zero, by which each state is reached */
     uint8_t (*decisions)[2];
     int64_t decision_capacity;
 };
 
-enum { STEP_PARITY = 1, STEP_ODD = 2, STEP_ZERO = 4 };
+/* Of a step back, besides trellis_loops.h: the index is zero. */
+enum { BACK_ZERO = 0x80 };
 
 rate_trellis *nnr_rate_trellis_new(void)
 {
-    return calloc(1, sizeof(rate_trellis));
+    rate_trellis *t = calloc(1, sizeof(rate_trellis));
+    unsigned decision, state;
+    if (!t)
+        return NULL;
+    nnr_list_ways_back(t->ways);
+    for (decision = 0; decision < 256; decision++)
+        for (state = 0; state < 8; state++)
+            t->zeros[decision] |= (way_back)(decision >> state & 1 ? BACK_ZERO : 0) << (8 * state);
+    return t;
 }
 
 void nnr_rate_trellis_free(rate_trellis *t)
@@ -106,12 +119,10 @@ NNR_NOINLINE void tabulate_rows(rate_trellis *t)
     unsigned situation, lane;
     for (situation = 0; situation < count; situation++) {
         price_row *row = &t->rows[situation];
-        int sig, stride, sign;
-        uint32_t sign_price;
-        situation_contexts(situation, &sig, &stride, &sign);
-        sign_price = bin_price(&t->model, sign, situation & 1);
+        const situation_bins *bins = &t->model.bins[situation];
+        const uint32_t sign_price = bin_price(&t->model, bins->sign, situation & 1);
         for (lane = 0; lane < 8; lane++) {
-            const int ctx = sig + stride * LANE_STATE[lane];
+            const int ctx = bins->sig + bins->stride * LANE_STATE[lane];
             row->zero[lane] = t->model.unit * (float)bin_price(&t->model, ctx, 0);
             row->some[lane] = t->model.unit * (float)(bin_price(&t->model, ctx, 1) + sign_price);
         }
@@ -122,17 +133,17 @@ NNR_NOINLINE void tabulate_rows(rate_trellis *t)
 
 /* Squared errors of the four classes. */
 typedef struct {
-    int32_t lowest[BLOCK];
     float zero[BLOCK], by_class[4][BLOCK];
 } block_errors;
 
-NNR_NOINLINE void measure_errors(const double *size, const float *importance, int64_t count, block_errors *e)
+NNR_NOINLINE void measure_errors(const double *size, const float *importance, int64_t count, int32_t *lowest_of,
+                                 block_errors *e)
 {
     int64_t i;
     for (i = 0; i < count; i++) {
         const double x = size[i], factor = (double)importance[i];
         const int32_t lowest = lowest_candidate(x);
-        e->lowest[i] = lowest;
+        lowest_of[i] = lowest;
         e->zero[i] = (float)(factor * (x * x));
         e->by_class[0][i] = (float)(factor * squared_error(x, candidate(lowest, 0)));
         e->by_class[1][i] = (float)(factor * squared_error(x, candidate(lowest, 1)));
@@ -146,15 +157,15 @@ NNR_NOINLINE void measure_block(rate_trellis *t, int64_t first, int64_t count)
     block_errors e;
     int32_t largest = 1, n;
     int64_t i;
-    measure_errors(t->piece.size + first, t->piece.importance + first, count, &e);
+    measure_errors(t->piece.size + first, t->piece.importance + first, count, t->lowest + first, &e);
     for (i = 0; i < count; i++)
-        largest = e.lowest[i] > largest ? e.lowest[i] : largest;
+        largest = t->lowest[first + i] > largest ? t->lowest[first + i] : largest;
     tabulate_magnitudes(t, largest < LOWEST ? largest : LOWEST - 1);
     tabulate_rows(t);
     for (i = 0; i < count; i++) {
         const int64_t p = first + i;
         const unsigned negative = t->piece.negative[p];
-        const int32_t lowest = e.lowest[i], base = t->piece.base[p];
+        const int32_t lowest = t->lowest[p], base = t->piece.base[p];
         weight_costs *w = &t->costs[i];
         float far[4];
         const float *cost = far;
@@ -231,39 +242,41 @@ static unsigned settle(rate_trellis *t)
     return LANE_STATE[best];
 }
 
-/* From the state behind some weights to the one before them. */
-NNR_NOINLINE unsigned trace_back(unsigned state, uint8_t (*decisions)[2], int64_t count, uint8_t *steps)
+/* From the state behind some weights to the one before them, both times 8; levels without sign. */
+NNR_NOINLINE unsigned trace_back(rate_trellis *t, unsigned state8, uint8_t (*decisions)[2], int64_t first,
+                                 int64_t count)
 {
+    const int32_t *lowest = t->lowest + first;
+    uint8_t *trace = t->trace + first;
+    int32_t *level = t->piece.level + first;
+    unsigned back = state8;
     int64_t i;
     for (i = count - 1; i >= 0; i--) {
-        const unsigned parity = (unsigned)decisions[i][0] >> state & 1;
-        const unsigned zero = (unsigned)decisions[i][1] >> state & 1;
-        steps[i] = (uint8_t)(parity * STEP_PARITY | (state >> 2) * STEP_ODD | zero * STEP_ZERO);
-        state = predecessor(state, parity);
+        const way_back way = t->ways[decisions[i][0]] | t->zeros[decisions[i][1]];
+        back = (unsigned)(way >> (back & 63)) & 0xff;
+        trace[i] = (uint8_t)back;
     }
-    return state;
-}
-
-NNR_INLINE int32_t level_of(double x, unsigned step)
-{
-    const int32_t parity = step & STEP_PARITY, odd = (step & STEP_ODD) != 0;
-    const int32_t zero = (step & STEP_ZERO) != 0;
-    return candidate(lowest_candidate(x), residue_class(parity, odd)) & (zero - 1);
+    for (i = 0; i < count; i++) {
+        const int32_t odd = 0 - ((trace[i] & BACK_ODD) != 0), parity = 0 - ((trace[i] & BACK_PARITY) != 0);
+        const int32_t zero = (trace[i] & BACK_ZERO) != 0;
+        level[i] = candidate(lowest[i], (3 & odd) ^ (2 & parity)) & (zero - 1);
+    }
+    return back & BACK_STATE;
 }
 
 /* Let the contexts see the best path of a block. */
-NNR_NOINLINE void replay(rate_trellis *t, unsigned state, int64_t first, int64_t count, unsigned zero_before)
+NNR_NOINLINE void replay(rate_trellis *t, int64_t first, int64_t count, unsigned zero_before)
 {
+    const rate_piece *piece = &t->piece;
     int64_t i;
     for (i = 0; i < count; i++) {
         const int64_t p = first + i;
-        const int32_t index = (level_of(t->piece.size[p], t->step[p]) + 1) >> 1;
-        const unsigned negative = t->piece.negative[p];
-        int sig, stride, sign;
-        situation_contexts(zero_before ? t->costs[i].behind_zero : t->costs[i].behind_other, &sig, &stride, &sign);
-        note_level(&t->model, sig + stride * (int)state, sign, index, negative, t->piece.base[p]);
+        const int32_t index = (piece->level[p] + 1) >> 1;
+        const situation_bins *bins =
+            &t->model.bins[zero_before ? t->costs[i].behind_zero : t->costs[i].behind_other];
+        const int state = t->trace[p] >> 3 & 7;
+        note_level(&t->model, bins->sig + bins->stride * state, bins->sign, index, piece->negative[p], piece->base[p]);
         zero_before = index == 0;
-        state = next_state(state, (unsigned)index & 1);
     }
     nnr_rate_adapt(&t->model);
 }
@@ -284,11 +297,11 @@ static void run_piece(rate_trellis *t, int64_t count, uint8_t (*decisions)[2])
     int64_t first;
     for (first = 0; first < count; first += BLOCK) {
         const int64_t length = smaller(BLOCK, count - first);
-        unsigned state;
+        unsigned state8;
         measure_block(t, first, length);
         extend_paths(t, length, decisions + first);
-        state = trace_back(settle(t), decisions + first, length, t->step + first);
-        replay(t, state, first, length, t->last_zero >> state & 1);
+        state8 = trace_back(t, 8 * settle(t), decisions + first, first, length);
+        replay(t, first, length, t->last_zero >> (state8 >> 3) & 1);
         t->last_zero = decisions[first + length - 1][1];
     }
 }
@@ -322,7 +335,7 @@ int nnr_rate_trellis_run(rate_trellis *t, const price_model *prices, const tenso
     const scan_pieces scan = scan_pieces_of(layout->rows, layout->cols, layout->side);
     static const float START[8] = {0.0f, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f, 1e30f};
     uint8_t (*end)[2];
-    int64_t number, i;
+    int64_t number;
     unsigned state;
 
     if (!reserve_decisions(t, layout->rows * layout->cols))
@@ -343,17 +356,16 @@ int nnr_rate_trellis_run(rate_trellis *t, const price_model *prices, const tenso
         if (scan.across > 0 && number % scan.across == 0)
             start_contexts(t);
         run_piece(t, count, end);
+        nnr_trellis_copy(layout->levels, &r, t->lowest, 1); /* they wait where the levels will be */
         end += count;
     }
-    state = settle(t);
+    state = 8 * settle(t);
     for (number = scan.count - 1; number >= 0; number--) {
         const run r = scan_piece(&scan, number);
         const int64_t count = r.height * r.width;
         end -= count;
-        nnr_trellis_sizes(weights, &r, step, t->piece.size);
-        state = trace_back(state, end, count, t->step);
-        for (i = 0; i < count; i++)
-            t->piece.level[i] = level_of(t->piece.size[i], t->step[i]);
+        nnr_trellis_copy(layout->levels, &r, t->lowest, 0);
+        state = trace_back(t, state, end, 0, count);
         nnr_trellis_store(weights, &r, t->piece.level, layout->levels);
     }
     release_decisions(t, KEPT_DECISIONS);

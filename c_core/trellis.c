@@ -2,99 +2,42 @@
 
    Costs are in units of the squared step. What a transition adds depends only on the parities of state and index
    (trellis.h): four numbers a weight, made for a piece of the scan at once. One byte a weight keeps the eight
-   decisions; the way back reads states from them, and then indices and levels follow for a whole piece at once.
+   decisions; the way back reads states from them, and then levels follow for a whole piece at once.
 
    No step depends on how a machine orders its sums: results are the same everywhere. */
-#include <math.h> /* fabsf only: exact, and one instruction */
 #include <stdlib.h>
+#include <string.h>
 
 #include "nnr_core.h"
-#include "pair.h"
 #include "scan.h"
 #include "trellis.h"
-
-/* What a piece of weights adds to paths, by the parity of the state before and of the index. */
-typedef struct {
-    double even0[PIECE_POSITIONS], even1[PIECE_POSITIONS];
-    double odd0[PIECE_POSITIONS], odd1[PIECE_POSITIONS];
-} distances;
+#include "trellis_loops.h"
 
 typedef struct {
     double size[PIECE_POSITIONS]; /* x */
     distances distance;
-    uint8_t step[PIECE_POSITIONS]; /* of the way back: parity of the index | parity of the state before << 1 */
+    int32_t code[PIECE_POSITIONS];  /* what levels follow from: the lowest candidate, see measure */
+    uint8_t trace[PIECE_POSITIONS]; /* of the way back */
     int32_t level[PIECE_POSITIONS];
 } piece;
 
-/* x of weights in a row. Returns 0 if a level would not fit 32 bits, or if one is not a number. */
-NNR_NOINLINE int load_row(const float *weights, int64_t count, double step, double *size)
+static const trellis_kernels *kernels(void)
 {
-    int64_t i, fit = 0;
-    for (i = 0; i < count; i++) {
-        const double x = (double)fabsf(weights[i]) / step;
-        size[i] = x;
-        fit += x <= (double)LEVEL_LIMIT;
-    }
-    return fit == count;
+#ifdef NNR_AVX2
+    if (__builtin_cpu_supports("avx2"))
+        return &nnr_trellis_avx2;
+#endif
+    return &nnr_trellis_plain;
 }
 
 int nnr_trellis_sizes(const float *weights, const run *r, double step, double *size)
 {
     int64_t row;
+    const trellis_kernels *loops = kernels();
     int fit = 1;
     for (row = 0; row < r->height; row++)
-        fit &= load_row(weights + r->first + row * r->stride, r->width, step, size + row * r->width);
+        fit &= loops->load_row(weights + r->first + row * r->stride, r->width, step, size + row * r->width);
     return fit;
-}
-
-NNR_NOINLINE void measure(const double *size, int64_t count, distances *d)
-{
-    int64_t i;
-    for (i = 0; i < count; i++) {
-        const double x = size[i], zero = x * x;
-        const int32_t lowest = lowest_candidate(x);
-        const double class0 = squared_error(x, candidate(lowest, 0));
-        const double class3 = squared_error(x, candidate(lowest, 3));
-        d->even0[i] = zero < class0 ? zero : class0;
-        d->even1[i] = squared_error(x, candidate(lowest, 2));
-        d->odd0[i] = zero < class3 ? zero : class3;
-        d->odd1[i] = squared_error(x, candidate(lowest, 1));
-    }
-}
-
-/* The costs of the eight states: even states 0 2 | 4 6, odd states 7 5 | 3 1, in the order of parity 0. */
-typedef struct {
-    pair even_a, even_b, odd_a, odd_b;
-} path_costs;
-
-/* Add, compare, select. Bit s of a decision is the parity by which state s is reached; the lower
-   predecessor wins a tie. */
-NNR_NOINLINE void extend_paths(path_costs *costs, const distances *d, int64_t count, uint8_t *decisions)
-{
-    pair even_a = costs->even_a, even_b = costs->even_b, odd_a = costs->odd_a, odd_b = costs->odd_b;
-    int64_t i;
-    for (i = 0; i < count; i++) {
-        const pair even0 = pair_of(d->even0[i], d->even0[i]), even1 = pair_of(d->even1[i], d->even1[i]);
-        const pair odd0 = pair_of(d->odd0[i], d->odd0[i]), odd1 = pair_of(d->odd1[i], d->odd1[i]);
-        const pair to01_0 = pair_add(even_a, even0), to01_1 = pair_add(even_b, even1);
-        const pair to23_0 = pair_add(even_b, even0), to23_1 = pair_add(even_a, even1);
-        const pair to45_0 = pair_add(odd_a, odd0), to45_1 = pair_add(odd_b, odd1);
-        const pair to67_0 = pair_add(odd_b, odd0), to67_1 = pair_add(odd_a, odd1);
-        const pair state01 = pair_min(to01_0, to01_1), state23 = pair_min(to23_0, to23_1);
-        const pair state45 = pair_min(to45_0, to45_1), state67 = pair_min(to67_0, to67_1);
-        /* predecessors by parity: 0 2 before 4 6, so parity 1 must be cheaper; 4 6 behind 0 2, and so on */
-        const unsigned parity1 = pair_less(to01_1, to01_0) | pair_less(to67_1, to67_0) << 6;
-        const unsigned parity0 = pair_less(to23_0, to23_1) << 2 | pair_less(to45_0, to45_1) << 4;
-        decisions[i] = (uint8_t)(parity1 | (parity0 ^ 0x3c));
-        even_a = pair_lows(state01, state23);
-        even_b = pair_lows(state45, state67);
-        odd_a = pair_highs(state67, state45);
-        odd_b = pair_highs(state23, state01);
-    }
-    costs->even_a = even_a;
-    costs->even_b = even_b;
-    costs->odd_a = odd_a;
-    costs->odd_b = odd_b;
 }
 
 static unsigned cheapest_state(const path_costs *costs)
@@ -113,28 +56,29 @@ static unsigned cheapest_state(const path_costs *costs)
     return best;
 }
 
-/* From the state behind a piece to the one before it. */
-NNR_NOINLINE unsigned trace_back(unsigned state, const uint8_t *decisions, int64_t count, uint8_t *steps)
+void nnr_list_ways_back(way_back *ways)
 {
-    int64_t i;
-    for (i = count - 1; i >= 0; i--) {
-        const unsigned parity = (unsigned)decisions[i] >> state & 1;
-        steps[i] = (uint8_t)((state >> 2) << 1 | parity);
-        state = predecessor(state, parity);
+    unsigned decision, state;
+    for (decision = 0; decision < 256; decision++) {
+        ways[decision] = 0;
+        for (state = 0; state < 8; state++) {
+            const unsigned parity = decision >> state & 1;
+            ways[decision] |= (way_back)(8 * predecessor(state, parity) + parity * BACK_PARITY) << (8 * state);
+        }
     }
-    return state;
 }
 
-NNR_NOINLINE void find_levels(const double *size, const uint8_t *steps, int64_t count, int32_t *levels)
+/* From the state behind a piece to the one before it, both times 8. */
+NNR_NOINLINE unsigned trace_back(unsigned state8, const way_back *ways, const uint8_t *decisions, int64_t count,
+                                 uint8_t *trace)
 {
+    unsigned back = state8;
     int64_t i;
-    for (i = 0; i < count; i++) {
-        const double x = size[i];
-        const int32_t parity = steps[i] & 1, odd = steps[i] >> 1;
-        const int32_t n = candidate(lowest_candidate(x), residue_class(parity, odd));
-        const int32_t is_zero = (parity ^ 1) & (x * x < squared_error(x, n));
-        levels[i] = n & (is_zero - 1);
+    for (i = count - 1; i >= 0; i--) {
+        back = (unsigned)(ways[decisions[i]] >> (back & 63)) & 0xff; /* the parity at bit 6 does not count */
+        trace[i] = (uint8_t)back;
     }
+    return back & BACK_STATE;
 }
 
 void nnr_trellis_store(const float *weights, const run *r, const int32_t *sizes, int32_t *levels)
@@ -147,16 +91,27 @@ void nnr_trellis_store(const float *weights, const run *r, const int32_t *sizes,
     }
 }
 
+void nnr_trellis_copy(int32_t *levels, const run *r, int32_t *codes, int to_levels)
+{
+    int64_t row;
+    for (row = 0; row < r->height; row++) {
+        int32_t *there = levels + r->first + row * r->stride, *here = codes + row * r->width;
+        memcpy(to_levels ? there : here, to_levels ? here : there, (size_t)r->width * sizeof *codes);
+    }
+}
+
 int nnr_quantize_trellis(const float *weights, int32_t *levels, int64_t rows, int64_t cols,
                          int64_t scan_order, float step)
 {
     const int64_t most = (int64_t)1 << 40;
     const double unreached = 1e300;
+    const trellis_kernels *loops = kernels();
     path_costs costs;
     scan_pieces scan;
+    way_back ways[256];
     uint8_t *decisions, *end;
     piece *p;
-    int64_t number;
+    int64_t number, first;
     unsigned state;
     int status = NNR_OK;
 
@@ -182,19 +137,24 @@ int nnr_quantize_trellis(const float *weights, int32_t *levels, int64_t rows, in
         if (!nnr_trellis_sizes(weights, &r, (double)step, p->size))
             status = NNR_ERR_LEVEL;
         else {
-            measure(p->size, count, &p->distance);
-            extend_paths(&costs, &p->distance, count, end);
+            for (first = 0; first < count; first += MEASURED_POSITIONS) {
+                const int64_t length = smaller(MEASURED_POSITIONS, count - first);
+                loops->measure(p->size + first, length, &p->distance, p->code + first);
+                loops->extend_paths(&costs, &p->distance, length, end + first);
+            }
+            nnr_trellis_copy(levels, &r, p->code, 1); /* codes wait where the levels will be */
             end += count;
         }
     }
-    state = cheapest_state(&costs);
+    nnr_list_ways_back(ways);
+    state = 8 * cheapest_state(&costs);
     for (number = scan.count - 1; number >= 0 && status == NNR_OK; number--) {
         const run r = scan_piece(&scan, number);
         const int64_t count = r.height * r.width;
         end -= count;
-        nnr_trellis_sizes(weights, &r, (double)step, p->size);
-        state = trace_back(state, end, count, p->step);
-        find_levels(p->size, p->step, count, p->level);
+        nnr_trellis_copy(levels, &r, p->code, 0);
+        state = trace_back(state, ways, end, count, p->trace);
+        loops->find_levels(p->code, p->trace, count, p->level);
         nnr_trellis_store(weights, &r, p->level, levels);
     }
     free(decisions);

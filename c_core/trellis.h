@@ -58,4 +58,7 @@ int nnr_trellis_sizes(const float *weights, const run *r, double step, double *s
 /* Levels of a run from their sizes: the signs are those of the weights. */
 void nnr_trellis_store(const float *weights, const run *r, const int32_t *sizes, int32_t *levels);
 
+/* Copy numbers of a run to their place in the tensor, or back. */
+void nnr_trellis_copy(int32_t *levels, const run *r, int32_t *numbers, int to_levels);
+
 #endif
