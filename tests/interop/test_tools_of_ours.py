@@ -145,8 +145,8 @@ def test_blocks(peer: Peer, options: dict[str, Any], how: str) -> None:
 @pytest.mark.parametrize("dq", [False, True])
 @pytest.mark.parametrize("order", range(1, 5))
 def test_entry_points_are_those_that_the_peer_writes(peer: Peer, order: int, dq: bool) -> None:
-    """The decoder of the peer starts block rows there, so that wrong ones fail elsewhere too; here its encoder,
-    given the same integers, must agree."""
+    """The decoder of the peer starts block rows there, so that wrong ones fail elsewhere too; here its
+    encoder, given the same integers, must agree."""
     rng = np.random.default_rng(8)
     shapes = {"a": (70, 68), "b": (40, 72), "c": (20, 6, 3, 3), "d": (300, 5), "e": (5, 300)}
     model = {name: rng.normal(0, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
