@@ -16,11 +16,12 @@ import numpy as np
 
 from ..errors import BitstreamError
 from ..limits import Limits
+from ..metadata import Kind
 from ..syntax.constants import PayloadType
 from .forms import BatchNormNames, UnitLayout, layout_of, plain_form
 from .payload import Backend, CodedUnit, Progress, TensorContext, checked_threads, decode_payloads
 from .plan import Role, UnitPlan
-from .reconstruct import apply_format, restore
+from .reconstruct import apply_format, original_names, restore
 from .stream import Source, Stream, checked_limits, located, read_stream, stream_bytes
 from .update_tree import Node, State, advance, check_parent, dump_state, load_state, parameter_ids
 
@@ -138,6 +139,16 @@ class Decoder:
     def coded_model(self) -> Mapping[str, np.ndarray]:
         """The accumulated model in coded form: every coded tensor under its own id."""
         return self._state.model
+
+    @property
+    def limbs(self) -> dict[str, int]:
+        """Number of limbs of each integer tensor of the model that is split into some."""
+        metadata = self._state.metadata
+        if metadata is None or all(record.kind != Kind.LIMBS for record in metadata.records):
+            return {}
+        plain, _ = plain_form(self._state.model, self._state.layouts.values())
+        found = original_names(list(plain), metadata)
+        return {name: record.parts for name, (_, record) in found.items() if record.kind == Kind.LIMBS}
 
     def node(self, element_id: str) -> Node | None:
         """The latest unit of a parameter, by the first element id of the unit."""

@@ -207,11 +207,13 @@ def code_unit(
     config: EncoderConfig,
     base_qp: int,
     link: Link | None = None,
+    dimensions: Sequence[int] | None = None,
 ) -> CodedUnit:
     """(encoding 2) Entropy-code the tensors of one unit.
 
     Args:
         members: one tensor, or those of a block in any order.
+        dimensions: of a decomposed weight; None for others.
 
     Raises:
         SyntaxValueError: levels that cannot be written, because they leave 32 bits or do not follow the
@@ -220,16 +222,25 @@ def code_unit(
     """
     types, ids, payload_order = _arrange(members, payload_type)
     weight = ids[0].quantized
-    dims = weight.levels.shape
+    dims = weight.levels.shape if dimensions is None else dimensions
     header = _common_header([m.element_id for m in ids], payload_type, dims, config, link)
     header["compressed_parameter_types"] = int(types)
     scan_order = effective_scan_order(dims, config.scan_order)
+    if types & Cpt.NNR_CPT_DC:
+        header["g_number_of_rows"], header["decomposition_rank"] = weight.levels.shape
+        if 1 in (*weight.levels.shape, ids[1].quantized.levels.shape[1]):
+            scan_order = (
+                0  # README D5: every matrix of a unit with a block scan has more than one row and column
+            )
     has_qp = payload_type != PayloadType.NNR_PT_INT
     if has_qp:
         header["codebook_present_flag"] = int(weight.codebook is not None)
         if weight.codebook is not None:
             book = weight.codebook
             header["integer_codebook"] = codebook_elements(book.entries, book.zero_offset)
+            if types & Cpt.NNR_CPT_DC:
+                book = ids[1].quantized.codebook or book
+                header["integer_codebook_second"] = codebook_elements(book.entries, book.zero_offset)
     header["dq_flag"] = weight.dq_flag
     entries: list[np.ndarray] = []
     rows = [_tensor_row(m, config, base_qp, link, scan_order, has_qp, entries) for m in payload_order]

@@ -6,12 +6,14 @@ knows better states the layers instead.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..decoder.plan import Role
 
-__all__ = ["BATCH_NORM_ROLES", "find_blocks", "stated_blocks"]
+__all__ = ["BATCH_NORM_ROLES", "Stated", "find_blocks", "layers", "stated_blocks"]
 
 BATCH_NORM_ROLES = (Role.BN_BETA, Role.BN_GAMMA, Role.BN_MEAN, Role.BN_VARIANCE)
 
@@ -24,6 +26,7 @@ _BATCH_NORM_NAMES = (
 )
 _WEIGHT_NAMES = ("weight", "kernel", "depthwise_kernel", "weights", "w")
 _STATED_ROLES = {
+    "H": Role.H,
     "bias": Role.BIAS,
     "scaling": Role.LOCAL_SCALING,
     "beta": Role.BN_BETA,
@@ -82,45 +85,79 @@ def _batch_norm(
     return None
 
 
+@dataclass(frozen=True)
+class Stated:
+    """One layer: role -> tensor name of all but the weight (or G), and dimensions where they "
+    "are not the weight's."""
+
+    roles: Mapping[Role, str]
+    dimensions: tuple[int, ...] | None = None
+
+
 def stated_blocks(
-    blocks: Mapping[str, Mapping[str, str]], shapes: Mapping[str, Sequence[int]]
-) -> dict[str, dict[Role, str]]:
+    blocks: Mapping[str, Mapping[str, Any]], shapes: Mapping[str, Sequence[int]]
+) -> dict[str, Stated]:
     """Layers as the caller states them.
 
     Args:
-        blocks: {"weight name": {"bias": name, "scaling": name, "beta": name, "gamma": name, "mean": name,
-        "variance": name}};
-            of a batch norm all four.
+        blocks: by the name of the weight, names of its companions: "bias", "scaling", and of a batch norm
+            "beta", "gamma", "mean" and "variance". For a decomposed weight by the name of G, with "H" and,
+            where they are not those of the product, "dimensions".
 
     Raises:
         ValueError: a tensor that is not there, has the wrong shape, is used twice, or has an unknown role.
     """
-    used: dict[str, str] = {}
-    found: dict[str, dict[Role, str]] = {}
-    for weight, members in blocks.items():
-        if len(shapes.get(weight, ())) < 2:
+    used: set[str] = set()
+    found: dict[str, Stated] = {}
+    for weight, stated in blocks.items():
+        shape = tuple(shapes.get(weight, ()))
+        if len(shape) < 2:
             raise ValueError(f"blocks: {weight!r} is no quantized tensor of two or more dimensions")
+        members = dict(stated)
+        dimensions = _dimensions(weight, members.pop("dimensions", None), members.get("H"), shapes)
         roles: dict[Role, str] = {}
-        for role, name in {"weight": weight, **members}.items():
-            if role != "weight" and role not in _STATED_ROLES:
-                raise ValueError(f"blocks: {role!r} is none of {', '.join(_STATED_ROLES)}")
-            if used.setdefault(name, weight) != weight or name in roles.values():
+        for key, name in members.items():
+            if key not in _STATED_ROLES:
+                raise ValueError(f"blocks: {key!r} is none of {', '.join(_STATED_ROLES)}, dimensions")
+            if key != "H" and tuple(shapes.get(name, ())) != (dimensions or shape)[:1]:
+                raise ValueError(
+                    f"blocks: {name!r} is no quantized vector of length {(dimensions or shape)[0]}"
+                )
+            roles[_STATED_ROLES[key]] = name
+        for name in (weight, *roles.values()):
+            if name in used:
                 raise ValueError(f"blocks: tensor {name!r} is used twice")
-            if role != "weight":
-                if tuple(shapes.get(name, ())) != (shapes[weight][0],):
-                    raise ValueError(f"blocks: {name!r} is no quantized vector of length {shapes[weight][0]}")
-                roles[_STATED_ROLES[role]] = name
+            used.add(name)
         if 0 < len(set(BATCH_NORM_ROLES) & set(roles)) < 4:
             raise ValueError(f"blocks: the batch norm of {weight!r} needs beta, gamma, mean and variance")
         if roles:
-            found[weight] = roles
+            found[weight] = Stated(roles, dimensions)
     return found
 
 
+def _dimensions(
+    weight: str, stated: Sequence[int] | None, h: str | None, shapes: Mapping[str, Sequence[int]]
+) -> tuple[int, ...] | None:
+    """(semantics 6) Dimensions of a decomposed weight; None for a weight of one piece."""
+    if h is None:
+        if stated is not None:
+            raise ValueError(f"blocks: dimensions of {weight!r} are for a decomposed weight, which has an H")
+        return None
+    g_shape, h_shape = tuple(shapes[weight]), tuple(shapes.get(h, ()))
+    if len(g_shape) != 2 or len(h_shape) != 2 or g_shape[1] != h_shape[0]:
+        raise ValueError(
+            f"blocks: {weight!r} {list(g_shape)} and {h!r} {list(h_shape)} are no factors of a matrix"
+        )
+    dimensions = tuple(stated) if stated is not None else (g_shape[0], h_shape[1])
+    if math.prod(dimensions) != g_shape[0] * h_shape[1]:
+        raise ValueError(f"blocks: the product of {weight!r} and {h!r} has no dimensions {list(dimensions)}")
+    return dimensions
+
+
 def layers(
-    blocks: bool | Mapping[str, Mapping[str, str]], shapes: Mapping[str, Sequence[int]]
-) -> dict[str, dict[Role, Any]]:
+    blocks: bool | Mapping[str, Mapping[str, Any]], shapes: Mapping[str, Sequence[int]]
+) -> dict[str, Stated]:
     """Layers as the option `blocks` asks for them."""
-    if isinstance(blocks, bool):
-        return find_blocks(shapes) if blocks else {}
-    return stated_blocks(blocks, shapes)
+    if not isinstance(blocks, bool):
+        return stated_blocks(blocks, shapes)
+    return {name: Stated(roles) for name, roles in find_blocks(shapes).items()} if blocks else {}

@@ -19,7 +19,7 @@ from ..decoder.reconstruct import LIMB_BITS
 from ..dtypes import dtype_code, is_integer
 from ..limits import Limits
 from ..metadata import Kind, TensorRecord
-from .blocks import BATCH_NORM_ROLES, layers
+from .blocks import BATCH_NORM_ROLES, Stated, layers
 from .config import EncoderConfig
 from .tools.grid import fitting_qp
 
@@ -67,9 +67,14 @@ class Carrier:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The carriers of one unit, each with its role; a lone tensor is a weight."""
+    """The carriers of one unit, each with its role; a lone tensor is a weight.
+
+    Attributes:
+        dimensions: of a decomposed weight; None for others.
+    """
 
     members: tuple[tuple[Carrier, Role], ...]
+    dimensions: tuple[int, ...] | None = None
 
     @property
     def elements(self) -> int:
@@ -92,8 +97,14 @@ class Cargo:
         return [carrier for layer in self.layers for carrier, _ in layer.members]
 
 
-def load_cargo(tensors: Mapping[str, Any], config: EncoderConfig) -> Cargo:
+def load_cargo(
+    tensors: Mapping[str, Any], config: EncoderConfig, limbs: Mapping[str, int] | None = None
+) -> Cargo:
     """Decide how each tensor travels.
+
+    Args:
+        limbs: number of limbs of split integers by tensor name, where it is given: an update has those of
+        its base.
 
     Raises:
         TypeError: a name is no string, or an array has a dtype that a bitstream cannot carry.
@@ -123,7 +134,7 @@ def load_cargo(tensors: Mapping[str, Any], config: EncoderConfig) -> Cargo:
             entries.append((position, tie, []))
             cargo.ties[name] = seen[key][1]
             continue
-        record, carriers, notes = _load(name, array, names, config)
+        record, carriers, notes = _load(name, array, names, config, (limbs or {}).get(name, 0))
         names.update(c.name for c in carriers)
         if key is not None:
             seen[key] = position, name
@@ -150,31 +161,42 @@ def _arrange(entries: list[_Entry], cargo: Cargo, config: EncoderConfig) -> None
             )
     groups = _grouped(entries, config)
 
-    def place(group: list[tuple[_Entry, Role]]) -> int:
-        _, record, carriers = group[0][0]
+    def place(group: _Group) -> int:
+        _, record, carriers = group.entries[0][0]
         if record.kind == Kind.TIED:
             return 2
         return 1 if config.compat is not None and any(c.how == "raw" for c in carriers) else 0
 
     groups.sort(key=place)
-    # a local scaling is applied to its weight by the decoder: it does not come back by itself
-    kept = [entry for group in groups for entry, role in group if role is not Role.LOCAL_SCALING]
+    # a decoder multiplies factors and applies a local scaling: H and the scaling do not come back by
+    # themselves
+    merged = (Role.LOCAL_SCALING, Role.H)
+    kept = [entry for group in groups for entry, role in group.entries if role not in merged]
     record_of = {position: k for k, (position, _, _) in enumerate(kept)}
     for _, record, _ in kept:
         if record.kind == Kind.TIED:
             record.original = record_of[record.original]
         cargo.records.append(record)
     for group in groups:
-        if len(group) > 1:
-            cargo.layers.append(Layer(tuple((carriers[0], role) for (_, _, carriers), role in group)))
+        if len(group.entries) > 1:
+            members = tuple((carriers[0], role) for (_, _, carriers), role in group.entries)
+            cargo.layers.append(Layer(members, group.dimensions))
         else:
-            cargo.layers.extend(Layer(((carrier, Role.WEIGHT),)) for carrier in group[0][0][2])
+            cargo.layers.extend(Layer(((carrier, Role.WEIGHT),)) for carrier in group.entries[0][0][2])
     positions = [position for position, _, _ in kept]
     ranks = {position: rank for rank, position in enumerate(sorted(positions))}
     cargo.order = [] if positions == sorted(positions) else [ranks[position] for position in positions]
 
 
-def _grouped(entries: list[_Entry], config: EncoderConfig) -> list[list[tuple[_Entry, Role]]]:
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Entries of one unit with their roles."""
+
+    entries: list[tuple[_Entry, Role]]
+    dimensions: tuple[int, ...] | None = None
+
+
+def _grouped(entries: list[_Entry], config: EncoderConfig) -> list[_Group]:
     """Entries by unit; the members of a block in the order in which the plain form gives them out."""
     quantized = {
         carriers[0].source: entry
@@ -185,17 +207,22 @@ def _grouped(entries: list[_Entry], config: EncoderConfig) -> list[list[tuple[_E
         and carriers[0].shape == carriers[0].array.shape
     }
     found = layers(config.blocks or False, {name: entry[2][0].shape for name, entry in quantized.items()})
-    taken = {name for roles in found.values() for name in roles.values()}
+    decomposed = next((name for name, stated in found.items() if Role.H in stated.roles), None)
+    if decomposed is not None and config.compat is not None:
+        raise ValueError(
+            f"blocks: NNCodec cannot read the decomposed weight {decomposed!r}; compat=None allows it"
+        )
+    taken = {name for stated in found.values() for name in stated.roles.values()}
     groups = []
     for entry in entries:
         source = entry[2][0].source if entry[2] else ""
         if source in taken:
             continue
-        group = [(entry, Role.WEIGHT)]
-        roles = found.get(source, {}) if entry[2] else {}
-        companions = (Role.LOCAL_SCALING, *BATCH_NORM_ROLES, Role.BIAS)
-        group.extend((quantized[roles[role]], role) for role in companions if role in roles)
-        groups.append(group)
+        stated = found.get(source, Stated({})) if entry[2] else Stated({})
+        group = [(entry, Role.G if Role.H in stated.roles else Role.WEIGHT)]
+        companions = (Role.H, Role.LOCAL_SCALING, *BATCH_NORM_ROLES, Role.BIAS)
+        group.extend((quantized[stated.roles[role]], role) for role in companions if role in stated.roles)
+        groups.append(_Group(group, stated.dimensions))
     return groups
 
 
@@ -275,7 +302,7 @@ def _identity(array: np.ndarray) -> tuple[Any, ...] | None:
 
 
 def _load(
-    name: str, array: np.ndarray, names: set[str], config: EncoderConfig
+    name: str, array: np.ndarray, names: set[str], config: EncoderConfig, limbs: int
 ) -> tuple[TensorRecord, list[Carrier], list[str]]:
     code = _code(name, array)
     shape, notes = array.shape, []
@@ -288,7 +315,7 @@ def _load(
         notes.append(f"the shape {list(shape)} becomes {list(coded)}")
     record = TensorRecord(code, shape=shape if kept is not None else None)
     if is_integer(array.dtype):
-        carriers = _integers(name, array, coded, record, names, config)
+        carriers = _integers(name, array, coded, record, names, config, limbs)
     else:
         carriers = _floats(name, array, coded, record, names, config, notes)
     if not config.metadata and array.dtype not in (np.dtype(np.float32), np.dtype(np.int32)):
@@ -304,9 +331,10 @@ def _integers(
     record: TensorRecord,
     names: set[str],
     config: EncoderConfig,
+    limbs: int,
 ) -> list[Carrier]:
     low, high = _bounds(array)
-    if low >= -MAX_INTEGER and high <= MAX_INTEGER:
+    if not limbs and low >= -MAX_INTEGER and high <= MAX_INTEGER:
         return [Carrier(name, name, array, coded, "integer")]
     if not config.metadata:
         raise ValueError(
@@ -314,7 +342,7 @@ def _integers(
             "them needs metadata=True"
         )
     record.kind = Kind.LIMBS
-    return _limbs(name, array, coded, record, names, of_bits=False, low=low, high=high)
+    return _limbs(name, array, coded, record, names, of_bits=False, low=low, high=high, at_least=limbs)
 
 
 def _bounds(array: np.ndarray) -> tuple[int, int]:
@@ -335,8 +363,9 @@ def _limbs(
     of_bits: bool,
     low: int,
     high: int,
+    at_least: int = 1,
 ) -> list[Carrier]:
-    count = 1
+    count = max(at_least, 1)
     while not -(1 << (LIMB_BITS * count)) <= 2 * low <= 2 * high < 1 << (LIMB_BITS * count):
         count += 1
     record.parts = count

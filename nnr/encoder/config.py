@@ -145,7 +145,7 @@ class EncoderConfig:
     raw: tuple[str, ...] = _option(
         (), "tensors to store as they are, by name; * and ? match any characters", metavar="NAME"
     )
-    blocks: bool | Mapping[str, Mapping[str, str]] | None = _option(
+    blocks: bool | Mapping[str, Mapping[str, Any]] | None = _option(
         None,
         "carry the weight of a layer with its bias and batch norm in one unit: fewer bytes for headers; by "
         "default as effort says",

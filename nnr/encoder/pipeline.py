@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,12 +89,14 @@ class Job:
         link: place in the update tree; None for a stream without one.
         reference: for a difference of a lone tensor, the value that the decoder has.
         measure: report the errors too.
+        dimensions: of a decomposed weight; None for others.
     """
 
     parts: tuple[Part, ...]
     link: Link | None = None
     reference: np.ndarray | None = None
     measure: bool = False
+    dimensions: tuple[int, ...] | None = None
 
     @property
     def elements(self) -> int:
@@ -207,7 +210,8 @@ class Preparation:
         jobs = []
         for k, layer in enumerate(self.cargo.layers):
             parts = self.parts(layer, qps)
-            jobs.append(Job(parts, Link(k, 0) if self.node_ids else None, measure=measure))
+            link = Link(k, 0) if self.node_ids else None
+            jobs.append(Job(parts, link, measure=measure, dimensions=layer.dimensions))
         base_qp = common_base_qp(jobs, config)
         coded = run_jobs(
             jobs, quantizer, config, base_qp, threads=self.threads, executor=self.executor, progress=progress
@@ -334,7 +338,9 @@ def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int
             tool, context = quantizer, None
             if job.link is not None and job.link.temporal:
                 context = job.link.contexts[part.carrier.name].base
-            if members:  # the unit has one dq_flag, and a codebook is the weight's alone (decoding 10.3)
+            if (
+                members and part.role is not Role.H
+            ):  # the unit has one dq_flag, and a codebook is the weight's alone (decoding 10.3)
                 tool = get_tool("dq_trellis" if members[0].quantized.dq_flag else "uniform")()
             quantized = tool.quantize(values, tensor_job(part, config, base_qp, context))
         members.append(Member(part.carrier.name, part.role, quantized))
@@ -345,7 +351,7 @@ def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int
         payload_type = PayloadType.NNR_PT_INT
     else:
         payload_type = PayloadType.NNR_PT_BLOCK if len(members) > 1 else PayloadType.NNR_PT_FLOAT
-    unit = _smallest(members, payload_type, config, base_qp, job.link)
+    unit = _smallest(members, payload_type, config, base_qp, job)
     coded = tuple(replace(f, bits=unit.bits[m.element_id]) for f, m in zip(facts, members, strict=True))
     return CodedJob(unit, coded, time.perf_counter() - started)
 
@@ -372,18 +378,15 @@ def _is_zero_update(job: Job, quantized: QuantizedTensor) -> bool:
 
 
 def _smallest(
-    members: Sequence[Member],
-    payload_type: PayloadType,
-    config: EncoderConfig,
-    base_qp: int,
-    link: Link | None,
+    members: Sequence[Member], payload_type: PayloadType, config: EncoderConfig, base_qp: int, job: Job
 ) -> CodedUnit:
     """The unit, with and without temporal contexts where there is a base for them: whichever is smaller."""
-    plain = code_unit(members, payload_type, config, base_qp, link and replace(link, temporal=False))
-    if link is None or not link.temporal:
-        return plain
-    temporal = code_unit(members, payload_type, config, base_qp, link)
-    return min(plain, temporal, key=lambda unit: len(unit.payload))
+    link = job.link
+    code = partial(code_unit, members, payload_type, config, base_qp, dimensions=job.dimensions)
+    plain = code(link=link and replace(link, temporal=False))
+    return (
+        min(plain, code(link=link), key=lambda unit: len(unit.payload)) if link and link.temporal else plain
+    )
 
 
 def tensor_job(

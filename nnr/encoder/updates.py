@@ -140,7 +140,7 @@ class Encoder:
         transforms, quantizer = select_tools(self._config)
         for transform in transforms:
             tensors = transform.apply(tensors)
-        cargo = load_cargo(tensors, self._config.replace(blocks=False))
+        cargo = load_cargo(tensors, self._config.replace(blocks=False), self._decoder.limbs)
         model = self._decoder.coded_model
         self._check_same(cargo.carriers, model)
         numbers = self._parameter_ids(model)

@@ -156,3 +156,51 @@ def test_a_folded_batch_norm_comes_back_where_its_names_are_known():
         assert all(np.array_equal(file[name], unfolded[name]) for name in unfolded)
     with pytest.raises(ValueError, match="batch_norm"):
         nnr.decode(data, out_of_band={"conv.weight": {"batch_norm": {"beta": "b"}}})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"dq": False}, {"scan_order": 1}, {"codebook": 9}, {"profile": 0}, {"metadata": False}],
+    ids=str,
+)
+def test_decomposed_weights_come_back_multiplied_out(options):
+    rng = np.random.default_rng(9)
+    model = {
+        "conv.weight_G": rng.normal(0, 0.3, (20, 4)).astype(np.float32),
+        "conv.weight_H": rng.normal(0, 0.3, (4, 27)).astype(np.float32),
+        "conv.bias": rng.normal(0, 0.1, 20).astype(np.float32),
+        "other": rng.normal(0, 0.1, (3, 3)).astype(np.float32),
+    }
+    stated = {"conv.weight_G": {"H": "conv.weight_H", "bias": "conv.bias", "dimensions": [20, 3, 3, 3]}}
+    data = nnr.encode(model, blocks=stated, compat=None, **options)
+    coded, plain = nnr.decode(data, form="coded"), nnr.decode(data)
+    assert set(coded) == set(model)
+    assert list(plain) == ["conv.weight", "conv.bias", "other"]
+    assert plain["conv.weight"].shape == (20, 3, 3, 3)
+    product = coded["conv.weight_G"].astype(np.float64) @ coded["conv.weight_H"].astype(np.float64)
+    assert np.allclose(plain["conv.weight"].reshape(20, 27), product, atol=1e-6)
+    if "codebook" not in options:
+        for name in model:
+            assert np.abs(coded[name] - model[name]).max() < 0.02
+    with nnr.open(data) as file:
+        assert np.array_equal(file["conv.weight"], plain["conv.weight"])
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ({"g": {"H": "wrong"}}, "no factors"),
+        ({"g": {"H": "h", "dimensions": [5, 5]}}, "no dimensions"),
+        ({"g": {"dimensions": [6, 2]}}, "decomposed"),
+    ],
+)
+def test_factors_that_do_not_fit_are_refused(stated, words):
+    model = {
+        "g": np.ones((6, 2), np.float32),
+        "h": np.ones((2, 5), np.float32),
+        "wrong": np.ones((3, 5), np.float32),
+    }
+    with pytest.raises(ValueError, match=words):
+        nnr.encode(model, blocks=stated, compat=None)
+    with pytest.raises(ValueError, match="compat=None"):
+        nnr.encode(model, blocks={"g": {"H": "h"}})

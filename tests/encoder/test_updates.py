@@ -171,3 +171,13 @@ def test_a_base_without_node_ids_gets_numbers_that_stay():
     }
     assert second["b"] == first.parameter_id
     assert len(set(second.values())) == 3
+
+
+def test_wide_integers_keep_their_limbs():
+    encoder, decoder = nnr.Encoder(), nnr.Decoder()
+    values = [np.array(v, np.int64) for v in ([2**40, -(2**62)], [5, 7], [-(2**61), 3], [2**63 - 1, 0])]
+    decoder.decode(encoder.encode({"n": values[0]}))
+    for value in values[1:]:
+        decoder.decode(encoder.encode_update({"n": value}))
+        assert np.array_equal(decoder.model["n"], value)
+        assert decoder.model["n"].dtype == np.int64
