@@ -87,8 +87,6 @@ def our_variants(extra: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
         variants |= {f"nnr, lambda {x:g}": {"lambda_scale": x} for x in LAMBDAS}
     if accepts(effort="best"):
         variants["nnr, effort best"] = {"effort": "best"}
-    if accepts(effort="best", allocate=True):
-        variants["nnr, effort best, allocation"] = {"effort": "best", "allocate": True}
     for text in extra:
         name, _, options = text.partition("=")
         variants[name] = json.loads(options)
