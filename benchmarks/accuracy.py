@@ -194,9 +194,11 @@ def compressors() -> dict[str, Any]:
         program = shutil.which("zstd")
         if program is not None:
             command = [program, "--ultra", "-22", "-q", "-c"]
-            found["zstd -22"] = lambda data: subprocess.run(
-                command, input=data, stdout=subprocess.PIPE, check=True
-            ).stdout
+
+            def zstd(data: bytes) -> bytes:
+                return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout
+
+            found["zstd -22"] = zstd
     return found
 
 
