@@ -62,9 +62,10 @@ int64_t nnr_largest_magnitude(int odd, int negative)
     return odd < 0 ? level : (level + odd) / 2;
 }
 
-/* One run of positions. `aux`: temporal base, history or codebook bounds may be in use. The flags are
-   constants where this is called, so that each kind of tensor has a loop of its own. */
-NNR_INLINE void decode_run(nnr_decoder *decoder, const tensor_layout *layout, const run *r, int dq, int aux)
+/* One run of positions. `aux`: temporal base or history may be in use; `bounded`: the bounds of a codebook. The flags
+   are constants where this is called, so that each kind of tensor has a loop of its own. */
+NNR_INLINE void decode_run(nnr_decoder *decoder, const tensor_layout *layout, const run *r, int dq, int aux,
+                           int bounded)
 {
     arithmetic_decoder d = decoder->arithmetic; /* a copy, so that it can live in registers */
     const model_tables *tables = decoder->tables;
@@ -105,22 +106,22 @@ NNR_INLINE void decode_run(nnr_decoder *decoder, const tensor_layout *layout, co
                     state = next_state(state, 0);
                 continue;
             }
-            if (aux && layout->one_sided)
+            if (bounded && layout->one_sided)
                 negative = layout->limit[0] > 0 ? 0 : ~(uint64_t)0;
             else
                 negative = decode_bin_mask(&d, tables, &contexts[sign]);
-            limit = aux ? layout->limit[negative & 1] : INT64_MAX;
+            limit = bounded ? layout->limit[negative & 1] : INT64_MAX;
 
             greater = &contexts[CTX_GREATER + (negative & 1)];
             if (aux && base_level != 0)
                 greater = &contexts[CTX_GREATER + 2 * unary_length];
-            more = !aux || limit > 1;
+            more = !bounded || limit > 1;
             if (more) {
                 more = decode_bin_mask(&d, tables, greater) & 1; /* a base is never below 0 */
                 magnitude += (int64_t)more;
                 j = 1;
             }
-            while (more && j < unary_length && (!aux || magnitude < limit)) {
+            while (more && j < unary_length && (!bounded || magnitude < limit)) {
                 unsigned class_by_base = aux && base_level != 0 && base_size < j;
                 if (j % 4 == 3)
                     refill(&d);
@@ -128,7 +129,7 @@ NNR_INLINE void decode_run(nnr_decoder *decoder, const tensor_layout *layout, co
                 magnitude += (int64_t)more;
                 j++;
             }
-            if (NNR_UNLIKELY(more && j == unary_length && (!aux || magnitude < limit))) {
+            if (NNR_UNLIKELY(more && j == unary_length && (!bounded || magnitude < limit))) {
                 arithmetic_decoder cold = d; /* only the copy has its address taken */
                 magnitude = nnr_decode_escape(&cold, tables, &contexts[CTX_ESCAPE], layout->escape_count,
                                               magnitude, limit);
@@ -137,7 +138,7 @@ NNR_INLINE void decode_run(nnr_decoder *decoder, const tensor_layout *layout, co
                     nnr_decoder_fail(decoder, &cold, NNR_ERR_LEVEL);
                     magnitude = 1;
                 }
-                if (aux && magnitude > limit) {
+                if (bounded && magnitude > limit) {
                     nnr_decoder_fail(decoder, &cold, NNR_ERR_CODEBOOK_INDEX);
                     magnitude = 1;
                 }
@@ -159,17 +160,32 @@ NNR_INLINE void decode_run(nnr_decoder *decoder, const tensor_layout *layout, co
 
 NNR_NOINLINE void decode_run_uniform(nnr_decoder *decoder, const tensor_layout *layout, const run *r)
 {
-    decode_run(decoder, layout, r, 0, 0);
+    decode_run(decoder, layout, r, 0, 0, 0);
 }
 
 NNR_NOINLINE void decode_run_dependent(nnr_decoder *decoder, const tensor_layout *layout, const run *r)
 {
-    decode_run(decoder, layout, r, 1, 0);
+    decode_run(decoder, layout, r, 1, 0, 0);
+}
+
+NNR_NOINLINE void decode_run_aided_uniform(nnr_decoder *decoder, const tensor_layout *layout, const run *r)
+{
+    decode_run(decoder, layout, r, 0, 1, 0);
+}
+
+NNR_NOINLINE void decode_run_aided_dependent(nnr_decoder *decoder, const tensor_layout *layout, const run *r)
+{
+    decode_run(decoder, layout, r, 1, 1, 0);
+}
+
+NNR_NOINLINE void decode_run_bounded(nnr_decoder *decoder, const tensor_layout *layout, const run *r)
+{
+    decode_run(decoder, layout, r, 0, 0, 1);
 }
 
 NNR_NOINLINE void decode_run_any(nnr_decoder *decoder, const tensor_layout *layout, const run *r)
 {
-    decode_run(decoder, layout, r, layout->dq, 1);
+    decode_run(decoder, layout, r, layout->dq, 1, 1);
 }
 
 /* ---- (decoding 9) samples ---------------------------------------------------------------------------- */
@@ -180,8 +196,15 @@ static void decode_positions(nnr_decoder *decoder, const tensor_layout *layout, 
         int64_t row;
         for (row = 0; row < r->height; row++)
             memset(layout->levels + r->first + row * r->stride, 0, (size_t)r->width * sizeof(int32_t));
-    } else if (layout->base || layout->history || layout->bounded) {
+    } else if (layout->bounded && (layout->dq || layout->base || layout->history)) {
         decode_run_any(decoder, layout, r);
+    } else if (layout->bounded) {
+        decode_run_bounded(decoder, layout, r);
+    } else if (layout->base || layout->history) {
+        if (layout->dq)
+            decode_run_aided_dependent(decoder, layout, r);
+        else
+            decode_run_aided_uniform(decoder, layout, r);
     } else if (layout->dq) {
         decode_run_dependent(decoder, layout, r);
     } else {
@@ -495,18 +518,32 @@ static void decode_unit(nnr_decoder *decoder, nnr_unit *unit, nnr_tensor *tensor
     nnr_end_unit(decoder, unit, tensors, t);
 }
 
+static int are_arguments(const nnr_decoder *decoder, const nnr_unit *units, int64_t unit_count,
+                         const nnr_tensor *tensors, int64_t tensor_count)
+{
+    return decoder && unit_count >= 0 && tensor_count >= 0 && (unit_count == 0 || units) &&
+           (tensor_count == 0 || tensors);
+}
+
+int nnr_decode_units_plainly(nnr_decoder *decoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
+                             int64_t tensor_count)
+{
+    int64_t u;
+    if (!are_arguments(decoder, units, unit_count, tensors, tensor_count))
+        return NNR_ERR_ARGUMENT;
+    for (u = 0; u < unit_count; u++)
+        decode_unit(decoder, &units[u], tensors, tensor_count);
+    return NNR_OK;
+}
+
 int nnr_decode_units(nnr_decoder *decoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
                      int64_t tensor_count)
 {
-    int64_t u;
-    if (!decoder || unit_count < 0 || tensor_count < 0 || (unit_count > 0 && !units) ||
-        (tensor_count > 0 && !tensors))
+    if (!are_arguments(decoder, units, unit_count, tensors, tensor_count))
         return NNR_ERR_ARGUMENT;
-    if (nnr_worth_interleaving(units, unit_count, tensors, tensor_count))
-        nnr_decode_interleaved(decoder, units, unit_count, tensors, tensor_count);
-    else
-        for (u = 0; u < unit_count; u++)
-            decode_unit(decoder, &units[u], tensors, tensor_count);
+    if (!nnr_worth_interleaving(units, unit_count, tensors, tensor_count))
+        return nnr_decode_units_plainly(decoder, units, unit_count, tensors, tensor_count);
+    nnr_decode_interleaved(decoder, units, unit_count, tensors, tensor_count);
     return NNR_OK;
 }
 

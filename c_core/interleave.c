@@ -166,9 +166,19 @@ NNR_NOINLINE void run_out(decoder_block *block, lane *l)
     arithmetic_decoder d = l->decoder->arithmetic;
     transition next = l->next;
     int32_t *out = l->out;
+    context *contexts = l->decoder->contexts;
+    while (l->end - out >= BINS_PER_REFILL) {
+        int64_t groups = (l->end - out) / BINS_PER_REFILL;
+        for (; groups > 0; groups--) {
+            int i;
+            refill(&d);
+            for (i = 0; i < BINS_PER_REFILL; i++)
+                step(block, l, contexts, &d, &next, &out);
+        }
+    }
     while (out < l->end) {
         refill(&d);
-        step(block, l, l->decoder->contexts, &d, &next, &out);
+        step(block, l, contexts, &d, &next, &out);
     }
     l->decoder->arithmetic = d;
     l->next = next;
@@ -191,19 +201,30 @@ static int is_plain(const tensor_layout *layout)
            layout->side == 0 && layout->unary_length <= LONGEST_UNARY;
 }
 
+/* With a bit a weight and more, branches on bins of dependent quantization are guessed wrong so often that the
+   automaton is faster alone, too. */
+static int is_dense(const nnr_unit *unit, const nnr_tensor *tensors)
+{
+    int64_t t, positions = 0;
+    for (t = unit->first_tensor; t < unit->first_tensor + unit->tensor_count; t++)
+        positions += tensors[t].rows * tensors[t].cols;
+    return unit->dq_flag && 8 * unit->payload_size >= positions;
+}
+
 int nnr_worth_interleaving(const nnr_unit *units, int64_t unit_count, const nnr_tensor *tensors,
                            int64_t tensor_count)
 {
     int64_t u, t, found = 0;
     for (u = 0; u < unit_count && found < 2; u++) {
         const nnr_unit *unit = &units[u];
-        if (!nnr_unit_is_sound(unit, tensor_count))
-            continue;
-        for (t = unit->first_tensor; t < unit->first_tensor + unit->tensor_count; t++)
-            if (nnr_tensor_is_sound(unit, &tensors[t]) && seems_plain(unit, &tensors[t]) &&
-                tensors[t].rows * tensors[t].cols >= LEAST_POSITIONS)
-                break;
-        found += t < unit->first_tensor + unit->tensor_count;
+        int is_plain_and_large = 0, are_sound = nnr_unit_is_sound(unit, tensor_count);
+        for (t = unit->first_tensor; are_sound && t < unit->first_tensor + unit->tensor_count; t++) {
+            are_sound = nnr_tensor_is_sound(unit, &tensors[t]);
+            is_plain_and_large |= are_sound && seems_plain(unit, &tensors[t]) &&
+                                  tensors[t].rows * tensors[t].cols >= LEAST_POSITIONS;
+        }
+        if (are_sound && is_plain_and_large)
+            found += is_dense(unit, tensors) ? 2 : 1;
     }
     return found >= 2;
 }
@@ -307,10 +328,11 @@ void nnr_decode_interleaved(nnr_decoder *decoder, nnr_unit *units, int64_t unit_
         }
     }
     for (k = 0; k < 2; k++) {
-        while (has_run[k]) { /* alone: decode.c is better at that */
+        while (has_run[k]) { /* alone */
             run_out(block, &lanes[k]);
             end_run(&lanes[k]);
-            nnr_decode_walk(lanes[k].decoder, &lanes[k].walk);
+            if (!is_dense(lanes[k].unit, tensors))
+                nnr_decode_walk(lanes[k].decoder, &lanes[k].walk);
             has_run[k] = find_run(&b, &lanes[k], &lanes[1 - k]);
         }
     }

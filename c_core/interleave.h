@@ -31,7 +31,7 @@ typedef struct {
     transition nodes[2 * NODES]; /* by node and bin */
 } automaton;
 
-/* True if at least two units seem to have large tensors of the kind that interleave.c decodes. */
+/* True if two units seem to have large tensors of the kind that interleave.c decodes, or one with many bits. */
 int nnr_worth_interleaving(const nnr_unit *units, int64_t unit_count, const nnr_tensor *tensors,
                            int64_t tensor_count);
 

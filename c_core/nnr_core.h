@@ -97,6 +97,10 @@ void nnr_decoder_free(nnr_decoder *decoder);
 int nnr_decode_units(nnr_decoder *decoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
                      int64_t tensor_count);
 
+/* The same one sample after the other, by decode.c alone: slower, and what the fast paths are compared with. */
+int nnr_decode_units_plainly(nnr_decoder *decoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
+                             int64_t tensor_count);
+
 typedef struct nnr_encoder nnr_encoder;
 
 nnr_encoder *nnr_encoder_new(void);

@@ -10,7 +10,7 @@
 void nnr_tokenise_start(tokeniser *t, const tensor_layout *layout, int doubled)
 {
     const int n = layout->unary_length;
-    unsigned negative, magnitude, j;
+    unsigned negative, magnitude, size, j;
 
     t->state = 0;
     t->neighbour = 0;
@@ -22,11 +22,17 @@ void nnr_tokenise_start(tokeniser *t, const tensor_layout *layout, int doubled)
     t->string_unary_length = n;
     t->string_limit = n < STRING_LENGTH ? (uint32_t)n : STRING_LENGTH - 1;
     memset(t->strings, 0, sizeof t->strings);
+    memset(t->base_strings, 0, sizeof t->base_strings);
     for (negative = 0; negative < 2; negative++)
         for (magnitude = 1; magnitude <= t->string_limit; magnitude++)
             for (j = 0; j < magnitude; j++)
                 t->strings[negative][magnitude][j] =
                     (token)((CTX_GREATER + 2 * j + negative) << 1 | (j < magnitude - 1));
+    for (size = 1; size < STRING_LENGTH; size++)
+        for (magnitude = 1; magnitude <= t->string_limit; magnitude++)
+            for (j = 0; j < magnitude; j++)
+                t->base_strings[size][magnitude][j] =
+                    (token)((CTX_GREATER + 2 * (unsigned)n + 2 * j + (size < j)) << 1 | (j < magnitude - 1));
 }
 
 /* Unary part and escape code of one magnitude, bin by bin (decoding 7). */
@@ -112,6 +118,65 @@ NNR_INLINE void tokenise_plain(tokeniser *t, const tensor_layout *layout, const 
     t->wrong_state |= (int)(wrong_state & 1);
 }
 
+/* Samples with a temporal base, history or codebook. */
+NNR_INLINE void tokenise_aided(tokeniser *t, const tensor_layout *layout, const run *r, int dq)
+{
+    token *next = t->next;
+    unsigned state = t->state;
+    unsigned neighbour = t->neighbour;
+    unsigned wrong_state = 0;
+    const unsigned is_signed = !layout->one_sided;
+    int64_t row, col;
+
+    for (row = 0; row < r->height; row++) {
+        const int64_t start = r->first + row * r->stride;
+        const int32_t *levels = layout->levels + start;
+        const int32_t *base = layout->base ? layout->base + start : NULL;
+        const uint8_t *history = layout->history ? layout->history + start : NULL;
+        for (col = 0; col < r->width; col++) {
+            const unsigned negative = levels[col] < 0, significant = levels[col] != 0;
+            const int32_t base_level = base ? base[col] : 0;
+            const uint32_t base_size = absolute(base_level);
+            uint32_t magnitude = absolute(levels[col]);
+            unsigned sig = CTX_SIG + 3 * state + neighbour, sign = CTX_SIGN + neighbour;
+            if (base_level != 0) {
+                sig = CTX_SIG_BASE + 2 * state + (base_size > 1);
+                sign = CTX_SIGN_BASE + (base_level > 0);
+            }
+            if (history && history[col])
+                sig = CTX_SIG_HISTORY + state;
+            if (dq) {
+                const uint32_t index = index_size(magnitude, state & 1);
+                wrong_state |= significant & (magnitude ^ state);
+                magnitude = index;
+                state = next_state(state, index & 1);
+            }
+            if (NNR_UNLIKELY((int64_t)magnitude > layout->limit[negative])) {
+                t->wrong_index = 1;
+                continue;
+            }
+            next = put_bin(next, (int)sig, significant);
+            *next = (token)(sign << 1 | negative);
+            next += significant & is_signed;
+            neighbour = significant + (significant & ~negative);
+            if (NNR_LIKELY(magnitude <= t->string_limit)) {
+                const token *string = t->strings[negative][magnitude];
+                if (base_level != 0)
+                    string = t->base_strings[base_size < STRING_LENGTH ? base_size : STRING_LENGTH - 1][magnitude];
+                memcpy(next, string, sizeof t->strings[0][0]);
+                /* the bound makes the last 0 superfluous */
+                next += magnitude - (significant & ((int64_t)magnitude == layout->limit[negative]));
+            } else {
+                next = put_magnitude(next, layout, magnitude, negative, layout->limit[negative], base_level);
+            }
+        }
+    }
+    t->next = next;
+    t->state = state;
+    t->neighbour = neighbour;
+    t->wrong_state |= (int)(wrong_state & 1);
+}
+
 /* Any samples, one decision after the other. */
 static void tokenise_any(tokeniser *t, const tensor_layout *layout, const run *r)
 {
@@ -160,8 +225,13 @@ static void tokenise_any(tokeniser *t, const tensor_layout *layout, const run *r
 
 void nnr_tokenise_run(tokeniser *t, const tensor_layout *layout, const run *r)
 {
-    if (layout->bounded || layout->base || layout->history)
+    const int aided = layout->bounded || layout->base || layout->history;
+    if (aided && (t->doubled || nnr_codes_nothing(layout)))
         tokenise_any(t, layout, r);
+    else if (aided && layout->dq)
+        tokenise_aided(t, layout, r, 1);
+    else if (aided)
+        tokenise_aided(t, layout, r, 0);
     else if (!layout->dq)
         tokenise_plain(t, layout, r, 0, 0);
     else if (!t->doubled)

@@ -33,6 +33,7 @@ typedef struct {
     int string_unary_length;
     uint32_t string_limit;                                /* largest magnitude that has a string */
     token strings[2][STRING_LENGTH][STRING_LENGTH]; /* by sign and magnitude */
+    token base_strings[STRING_LENGTH][STRING_LENGTH][STRING_LENGTH]; /* by size of the temporal base and magnitude */
 } tokeniser;
 
 /* Start of a tensor. */

@@ -39,7 +39,7 @@ def public_api() -> str:
 
 
 def compile_args() -> list[str]:
-    """Optimised; no contraction of a*b + c, so that results are the same on every platform; no traps asked for."""
+    """Optimised; no contraction of a*b + c: results are the same everywhere. No traps are asked for."""
     if sysconfig.get_platform().startswith("win"):
         return ["/O2", "/fp:precise"]
     return ["-std=c99", "-O3", "-ffp-contract=off", "-fno-trapping-math"]

@@ -225,17 +225,18 @@ def _checked(table: Int64Array, columns: int) -> Any:
     return table
 
 
-def decode_units(units: Int64Array, tensors: Int64Array) -> None:
+def decode_units(units: Int64Array, tensors: Int64Array, *, plainly: bool = False) -> None:
     """(decoding 2 to 10.2) Decode the payloads of `units` into the levels of `tensors`.
 
     units: int64[n][len(Unit)], tensors: int64[m][len(Tensor)]; the columns that are results are overwritten.
     Levels are int32 in matrix order, doubled integers (decoding 8) under dependent quantization, or float32
     values in the same memory where DEQUANTIZE is 1. Where a unit fails, the failing tensor and those behind
     it are all zero. Never raises for what a bitstream contains: see the column STATUS and `unit_error`.
+    plainly: one sample after the other, without the fast paths, whose results are the same.
     """
     _checked(units, len(Unit))
     _checked(tensors, len(Tensor))
-    status = lib.nnr_decode_units(
+    status = (lib.nnr_decode_units_plainly if plainly else lib.nnr_decode_units)(
         _handles.decoder,
         ffi.cast("nnr_unit *", units.ctypes.data),
         len(units),

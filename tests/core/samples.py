@@ -122,7 +122,7 @@ class Payload:
         [data] = core.encode_units(units, tensors)
         return Coded(data, units, tensors, levels, entries)
 
-    def decode(self, data: bytes, *, dequantize: int = 0) -> Coded:
+    def decode(self, data: bytes, *, dequantize: int = 0, plainly: bool = False) -> Coded:
         """Decode into memory that holds rubbish; see the status in `units`."""
         buffer = np.frombuffer(data, dtype=np.uint8)
         levels = [np.full(sample.levels.shape, -77, dtype=np.int32) for sample in self.samples]
@@ -134,7 +134,7 @@ class Payload:
             ]
         )
         units = core.new_units([self.unit_row(core.address(buffer), len(data))])
-        core.decode_units(units, tensors)
+        core.decode_units(units, tensors, plainly=plainly)
         return Coded(data, units, tensors, levels, entries)
 
 
