@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -238,12 +239,17 @@ def test_too_little_memory_is_said(
 def test_a_signal_ends_the_command_and_leaves_nothing(number: int, status: int, tmp_path: Path) -> None:
     pipe = tmp_path / "in.nnr"
     os.mkfifo(pipe)
-    process = start("decode", pipe, "-o", tmp_path / "out.npz")
+    # a shell that runs the tests in the background has interrupts ignored, and children inherit that
+    heed = functools.partial(signal.signal, number, signal.SIG_DFL)
+    process = start("decode", pipe, "-o", tmp_path / "out.npz", preexec_fn=heed)
     with open(pipe, "wb"):  # the command has begun to read
-        while process.poll() is None:  # again, should one come just before the command sleeps in a read
+        for _ in range(40):  # again, should one come just before the command sleeps in a read
             process.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.5)
+                break
+        else:
+            process.kill()
         outcome = finish(process)
     assert outcome.status == status
     assert outcome.err in ("", "nnr: interrupted\n")
