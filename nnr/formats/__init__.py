@@ -1,7 +1,8 @@
 """Model files in and out: one module for each format, imported when a file needs it.
 
 A format is known by the extension of the file's name, in either case. Each module has `load` and `save` for
-paths, and `read` and `write` for open files; outputs appear complete or not at all.
+paths, and `read` and `write` for open files; `source` where tensors can be read one by one. Outputs appear
+complete or not at all.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import numpy as np
 
 from ..errors import FormatError
 from .atomic import atomic_output, atomic_path, check_target
-from .tensors import Tensors
+from .tensors import LazyTensors, Tensors
 
 __all__ = [
     "FORMATS",
+    "LazyTensors",
     "Tensors",
     "atomic_output",
     "atomic_path",
@@ -27,11 +29,23 @@ __all__ = [
     "format_module",
     "format_of",
     "load_tensors",
+    "open_source",
     "save_tensors",
 ]
 
-#: Formats by name; the extension is the name behind a dot.
-FORMATS = ("npz", "safetensors")
+#: Formats by extension.
+_EXTENSIONS = {
+    ".npz": "npz",
+    ".safetensors": "safetensors",
+    ".safetensors.index.json": "safetensors",
+}
+_MODULES = {
+    "npz": "npz",
+    "safetensors": "safetensors",
+}
+
+#: Names of the formats.
+FORMATS = tuple(_MODULES)
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -40,10 +54,12 @@ def format_of(path: str | os.PathLike[str]) -> str:
     Raises:
         FormatError: the extension is of no supported format; the message says which there are.
     """
+    name = Path(path).name.lower()
+    for extension, format_name in _EXTENSIONS.items():
+        if name.endswith(extension) and name != extension:
+            return format_name
+    known = ", ".join(_EXTENSIONS)
     extension = Path(path).suffix.lower()
-    if extension[1:] in FORMATS:
-        return extension[1:]
-    known = ", ".join(f".{name}" for name in FORMATS)
     found = f"files of type {extension}" if extension else "files without an extension"
     raise FormatError(f"{found} are not supported; supported are {known}")
 
@@ -52,25 +68,48 @@ def format_module(name: str) -> Any:
     """The module that reads and writes the format called `name`, one of `FORMATS`."""
     if name not in FORMATS:
         raise ValueError(f"no format is called {name!r}; there are {', '.join(FORMATS)}")
-    return importlib.import_module(f".{name}", __name__)
+    return importlib.import_module(f".{_MODULES[name]}", __name__)
 
 
-def load_tensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def load_tensors(path: str | os.PathLike[str], format_name: str | None = None) -> dict[str, np.ndarray]:
     """Tensors of a model file, in the order of the file.
+
+    Args:
+        format_name: one of `FORMATS`, where the extension does not tell.
 
     Raises:
         FormatError: unsupported extension, or a file that is not what its name says.
         MissingExtraError: the format needs a package that is not installed.
         OSError: the file cannot be read.
     """
-    tensors: dict[str, np.ndarray] = format_module(format_of(path)).load(path)
+    tensors: dict[str, np.ndarray] = format_module(format_name or format_of(path)).load(path)
     return tensors
 
 
+def open_source(path: str | os.PathLike[str], format_name: str | None = None) -> LazyTensors:
+    """As `load_tensors`, with each tensor read when it is asked for; shapes and types are known before.
+
+    Formats that cannot be read in parts are read as a whole.
+    """
+    module = format_module(format_name or format_of(path))
+    source = module.source(path) if hasattr(module, "source") else LazyTensors.of(module.load(path))
+    assert isinstance(source, LazyTensors)
+    return source
+
+
 def save_tensors(
-    tensors: Mapping[str, np.ndarray], path: str | os.PathLike[str], *, overwrite: bool = True
+    tensors: Mapping[str, np.ndarray],
+    path: str | os.PathLike[str],
+    format_name: str | None = None,
+    *,
+    overwrite: bool = True,
+    like: str | os.PathLike[str] | None = None,
 ) -> None:
     """Write a model file, complete or not at all.
+
+    Args:
+        format_name: one of `FORMATS`, where the extension does not tell.
+        like: a file of the same format; everything but the tensors is taken from it.
 
     Raises:
         FormatError: unsupported extension, or a tensor that the format cannot hold.
@@ -78,4 +117,4 @@ def save_tensors(
         FileExistsError: the file exists and `overwrite` is false.
         OSError: the file cannot be written.
     """
-    format_module(format_of(path)).save(tensors, path, overwrite=overwrite)
+    format_module(format_name or format_of(path)).save(tensors, path, overwrite=overwrite, like=like)

@@ -12,6 +12,7 @@ in the comment of the zip member, where our reader finds it. To read one elsewhe
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
@@ -20,7 +21,8 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import IO, Any
 
 import numpy as np
@@ -29,8 +31,9 @@ from numpy.lib import format as npy
 from ..errors import FormatError
 from .atomic import atomic_output
 from .extras import ml_dtype
+from .tensors import LazyTensors, Stored
 
-__all__ = ["load", "read", "save", "write"]
+__all__ = ["load", "read", "save", "source", "write"]
 
 _COMMENT = b"dtype="
 _CHUNK_BYTES = 1 << 24
@@ -48,8 +51,38 @@ def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         return read(file)
 
 
-def save(tensors: Mapping[str, np.ndarray], path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+def source(path: str | os.PathLike[str]) -> LazyTensors:
+    """As `load`, with each array read when it is asked for."""
+    entries: dict[str, Stored] = {}
+    with open(path, "rb") as file, _archive(file) as archive:
+        for name, member in _members(archive):
+            with archive.open(member) as data:
+                shape, _, dtype = _read_header(data, member, name)
+            kind = _extended_dtype(member.comment, dtype, name) if dtype.kind == "V" else dtype
+            entries[name] = Stored(shape, kind, partial(_read_member, os.path.abspath(path), name))
+    return LazyTensors(entries)
+
+
+def _read_member(path: str, name: str) -> np.ndarray:
+    with open(path, "rb") as file, _archive(file) as archive:
+        for found, member in _members(archive):
+            if found == name:
+                with archive.open(member) as data:
+                    return _read_array(data, member, name)
+    raise FormatError(f"{path}: array {name!r} is gone: the file was changed while in use")
+
+
+def save(
+    tensors: Mapping[str, np.ndarray],
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = True,
+    like: str | os.PathLike[str] | None = None,
+) -> None:
     """Write `tensors` to `path`, complete or not at all.
+
+    Args:
+        like: not used; an npz file holds nothing but arrays.
 
     Raises:
         FormatError: a name or a type that the format cannot hold.
@@ -62,14 +95,19 @@ def save(tensors: Mapping[str, np.ndarray], path: str | os.PathLike[str], *, ove
 def read(file: IO[bytes]) -> dict[str, np.ndarray]:
     """As `load`, from an open seekable file."""
     tensors: dict[str, np.ndarray] = {}
+    with _archive(file) as archive:
+        for name, member in _members(archive):
+            with archive.open(member) as data:
+                tensors[name] = _read_array(data, member, name)
+    return tensors
+
+
+@contextlib.contextmanager
+def _archive(file: IO[bytes]) -> Iterator[zipfile.ZipFile]:
+    """The archive opened for reading; what is found wrong inside the block is a `FormatError`."""
     try:
         with zipfile.ZipFile(file) as archive:
-            for member in archive.infolist():
-                name = _tensor_name(member)
-                if name in tensors:
-                    raise FormatError(f"two arrays are called {name!r}")
-                with archive.open(member) as data:
-                    tensors[name] = _read_array(data, member, name)
+            yield archive
     except zipfile.BadZipFile as error:
         raise FormatError(f"not an npz file, or damaged: {error}") from None
     except FormatError:
@@ -80,7 +118,16 @@ def read(file: IO[bytes]) -> dict[str, np.ndarray]:
         if error.errno != errno.EINVAL:  # a seek to where a damaged directory points
             raise
         raise FormatError("damaged npz file: an offset points outside") from None
-    return tensors
+
+
+def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+    names: set[str] = set()
+    for member in archive.infolist():
+        name = _tensor_name(member)
+        if name in names:
+            raise FormatError(f"two arrays are called {name!r}")
+        names.add(name)
+        yield name, member
 
 
 def write(tensors: Mapping[str, np.ndarray], file: IO[bytes]) -> None:
@@ -114,7 +161,10 @@ def _tensor_name(member: zipfile.ZipInfo) -> str:
     return stored[: -len(".npy")]
 
 
-def _read_array(data: IO[bytes], member: zipfile.ZipInfo, name: str) -> np.ndarray:
+def _read_header(
+    data: IO[bytes], member: zipfile.ZipInfo, name: str
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether it is in Fortran order, and type of an array."""
     try:
         version = npy.read_magic(data)
         if version not in ((1, 0), (2, 0)):
@@ -130,6 +180,11 @@ def _read_array(data: IO[bytes], member: zipfile.ZipInfo, name: str) -> np.ndarr
     expected = math.prod(shape) * dtype.itemsize
     if any(n < 0 for n in shape) or expected > member.file_size:
         raise FormatError(f"array {name!r} is shorter than its shape {shape} says")
+    return shape, fortran_order, dtype
+
+
+def _read_array(data: IO[bytes], member: zipfile.ZipInfo, name: str) -> np.ndarray:
+    shape, fortran_order, dtype = _read_header(data, member, name)
     flat = np.empty(math.prod(shape), dtype)
     view = flat.view(np.uint8).data if flat.nbytes else memoryview(b"")
     done = 0

@@ -2,18 +2,20 @@
 
 The package `safetensors` checks and writes the files. Values are read here by the offsets of the
 checked header, because its numpy interface has no bfloat16 and no 8-bit floats; those need the extra
-`nnr[bfloat16]`. The text metadata of a file is kept in the attribute `metadata` of the result.
+`nnr[bfloat16]`. The text metadata of a file is kept in the attribute `metadata` of the result. A model in
+several files is known by its index, `NAME.safetensors.index.json`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
 import math
 import os
-import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -21,9 +23,12 @@ import numpy as np
 from ..errors import FormatError
 from .atomic import atomic_path
 from .extras import ml_dtype, require
-from .tensors import Tensors
+from .tensors import Extent, LazyTensors, Stored, Tensors, nbytes_of
 
-__all__ = ["load", "read", "save", "write"]
+__all__ = ["INDEX", "is_index", "load", "read", "save", "source", "write"]
+
+#: End of the name of an index, which says in which of several files each tensor stands.
+INDEX = ".safetensors.index.json"
 
 _NUMPY = {
     "BOOL": "bool",
@@ -56,23 +61,19 @@ def _package(module: str = "safetensors") -> Any:
 
 
 def load(path: str | os.PathLike[str]) -> Tensors:
-    """Tensors of the file `path`, in the order of their data.
+    """Tensors of the file `path`, in the order of their data; of an index, shard by shard.
 
     Raises:
         FormatError: not a safetensors file, damaged, or with a type that numpy cannot hold.
         MissingExtraError: `safetensors` is not installed, or `ml_dtypes` and a tensor needs it.
         OSError: the file cannot be read.
     """
-    package = _package()
-    with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_size < 8:
-            raise FormatError("not a safetensors file: shorter than 8 bytes")
-        try:
-            with package.safe_open(os.fspath(path), framework="np"):
-                pass  # opening checks the header against the size of the file
-        except package.SafetensorError as error:
-            raise FormatError(f"not a safetensors file, or damaged: {error}") from None
-        return _read_checked(file)
+    return source(path).load()
+
+
+def source(path: str | os.PathLike[str]) -> LazyTensors:
+    """As `load`, with each tensor read when it is asked for."""
+    return _sharded_source(path) if is_index(path) else _single_source(path)
 
 
 def read(file: IO[bytes]) -> Tensors:
@@ -83,11 +84,30 @@ def read(file: IO[bytes]) -> Tensors:
         package.deserialize(data)
     except package.SafetensorError as error:
         raise FormatError(f"not a safetensors file, or damaged: {error}") from None
-    return _read_checked(io.BytesIO(data))
+    entries, metadata = _entries(io.BytesIO(data))
+    tensors = Tensors(metadata=metadata)
+    for name, (offset, shape, dtype) in entries.items():
+        flat = np.frombuffer(data, dtype.newbyteorder("<"), math.prod(shape), offset)
+        tensors[name] = flat.astype(dtype).reshape(shape)
+    return tensors
 
 
-def save(tensors: Mapping[str, np.ndarray], path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+def save(
+    tensors: Mapping[str, np.ndarray],
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = True,
+    like: str | os.PathLike[str] | None = None,
+    shard_bytes: int = 5_000_000_000,
+) -> None:
     """Write `tensors`, and their text metadata if they have any, to `path`, complete or not at all.
+
+    A path `NAME.safetensors.index.json` gets shards `NAME-00001-of-0000N.safetensors` beside it.
+
+    Args:
+        like: a file whose text metadata, and division into shards, are taken over.
+        shard_bytes: size of the tensors of a shard, where `like` does not divide them; a larger tensor has
+            one for itself.
 
     Raises:
         FormatError: a name or a type that the format cannot hold.
@@ -95,18 +115,27 @@ def save(tensors: Mapping[str, np.ndarray], path: str | os.PathLike[str], *, ove
         OSError: the file cannot be written.
     """
     package = _package("safetensors.numpy")
-    ready = {name: _writable(name, tensor) for name, tensor in tensors.items()}
-    with atomic_path(path, overwrite=overwrite) as target:
-        if target.is_file():
-            try:
-                package.save_file(ready, os.fspath(target), metadata=_metadata(tensors))
-            except _package().SafetensorError as error:
-                text = str(error)
-                if "os error" in text:  # a full disk, say, which the package wraps
-                    raise OSError(errno.EIO, text, os.fspath(path)) from None
-                raise FormatError(text) from None
-        else:
-            target.write_bytes(package.save(ready, metadata=_metadata(tensors)))
+    metadata = _metadata(tensors) or (source(like).metadata if like is not None else None) or None
+    if not is_index(path):
+        ready = {name: _writable(name, tensor) for name, tensor in tensors.items()}
+        with atomic_path(path, overwrite=overwrite) as target:
+            _save_to(package, ready, target, path, metadata)
+        return
+    shards = _shards_like(like, tensors) if like is not None and is_index(like) else None
+    if shards is None:
+        shards = _divided(tensors, os.path.basename(path)[: -len(INDEX)], shard_bytes)
+    total = 0
+    with contextlib.ExitStack() as stack:  # leaves in reverse order: the index appears last
+        index = stack.enter_context(atomic_path(path, overwrite=overwrite))
+        for shard, names in shards.items():
+            at = os.path.join(os.path.dirname(path), shard)
+            target = stack.enter_context(atomic_path(at, overwrite=overwrite))
+            ready = {name: _writable(name, tensors[name]) for name in names}
+            total += sum(array.nbytes for array in ready.values())
+            _save_to(package, ready, target, at, metadata)
+        weight_map = {name: shard for shard, names in shards.items() for name in names}
+        content = {"metadata": {"total_size": total}, "weight_map": weight_map}
+        index.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def write(tensors: Mapping[str, np.ndarray], file: IO[bytes]) -> None:
@@ -115,25 +144,137 @@ def write(tensors: Mapping[str, np.ndarray], file: IO[bytes]) -> None:
     file.write(_package("safetensors.numpy").save(ready, metadata=_metadata(tensors)))
 
 
-def _read_checked(file: io.BufferedIOBase) -> Tensors:
-    """Read a file whose header has been checked: offsets are in order, without gaps, inside the file."""
+def is_index(path: str | os.PathLike[str]) -> bool:
+    """True for the name of an index of shards."""
+    return os.fspath(path).lower().endswith(INDEX)
+
+
+def _save_to(
+    package: Any,
+    ready: dict[str, np.ndarray],
+    target: Path,
+    path: str | os.PathLike[str],
+    metadata: dict[str, str] | None,
+) -> None:
+    if not target.is_file():
+        target.write_bytes(package.save(ready, metadata=metadata))
+        return
+    try:
+        package.save_file(ready, os.fspath(target), metadata=metadata)
+    except _package().SafetensorError as error:
+        text = str(error)
+        if "os error" in text:  # a full disk, say, which the package wraps
+            raise OSError(errno.EIO, text, os.fspath(path)) from None
+        raise FormatError(text) from None
+
+
+def _single_source(path: str | os.PathLike[str]) -> LazyTensors:
+    package = _package()
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size < 8:
+            raise FormatError("not a safetensors file: shorter than 8 bytes")
+        try:
+            with package.safe_open(os.fspath(path), framework="np"):
+                pass  # opening checks the header against the size of the file
+        except package.SafetensorError as error:
+            raise FormatError(f"not a safetensors file, or damaged: {error}") from None
+        entries, metadata = _entries(file)
+    place = os.path.abspath(path)
+    stored = {
+        name: Stored(shape, dtype, Extent(place, offset, shape, dtype, name))
+        for name, (offset, shape, dtype) in entries.items()
+    }
+    return LazyTensors(stored, metadata=metadata)
+
+
+def _sharded_source(path: str | os.PathLike[str]) -> LazyTensors:
+    weight_map = _weight_map(path)
+    names: dict[str, list[str]] = {}
+    for name, shard in weight_map.items():
+        names.setdefault(shard, []).append(name)
+    stored: dict[str, Stored] = {}
+    metadata: dict[str, str] = {}
+    for shard in sorted(names):
+        try:
+            found = _single_source(os.path.join(os.path.dirname(path), shard))
+        except FileNotFoundError:
+            raise FormatError(f"the index names the shard {shard}, which is not there") from None
+        except FormatError as error:
+            raise FormatError(f"shard {shard}: {error}") from None
+        metadata = {**found.metadata, **metadata}
+        absent = next((name for name in names[shard] if name not in found), None)
+        if absent is not None:
+            raise FormatError(f"shard {shard} has no tensor {absent!r}, which the index looks for there")
+        listed = set(names[shard])
+        stored.update((name, found.stored(name)) for name in found if name in listed)
+    return LazyTensors(stored, metadata=metadata)
+
+
+def _weight_map(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Shard by tensor name, as an index has it.
+
+    Raises:
+        FormatError: not an index, or one that points out of its folder.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            weight_map = json.load(file)["weight_map"]
+        named = [(str(name), str(shard)) for name, shard in weight_map.items()]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise FormatError(f"not an index of safetensors files: {error!r}") from None
+    for name, shard in named:
+        if shard in ("", ".", "..") or any(separator in shard for separator in "/\\\0"):
+            raise FormatError(f"the index has tensor {name!r} in {shard!r}, which is no file name")
+    return dict(named)
+
+
+def _shards_like(
+    like: str | os.PathLike[str], tensors: Mapping[str, np.ndarray]
+) -> dict[str, list[str]] | None:
+    """Names by shard as in the index `like`; None where it does not list exactly these tensors."""
+    weight_map = _weight_map(like)
+    if set(weight_map) != set(tensors):
+        return None
+    shards: dict[str, list[str]] = {shard: [] for shard in sorted(set(weight_map.values()))}
+    for name in tensors:
+        shards[weight_map[name]].append(name)
+    return shards
+
+
+def _divided(tensors: Mapping[str, np.ndarray], stem: str, shard_bytes: int) -> dict[str, list[str]]:
+    """Names by shard, in order, a new shard where the next tensor would make one too large."""
+    groups: list[list[str]] = [[]]
+    used = 0
+    for name in tensors:
+        size = nbytes_of(tensors, name)
+        if groups[-1] and used + size > shard_bytes:
+            groups.append([])
+            used = 0
+        groups[-1].append(name)
+        used += size
+    return {f"{stem}-{k:05d}-of-{len(groups):05d}.safetensors": group for k, group in enumerate(groups, 1)}
+
+
+_Entry = tuple[int, tuple[int, ...], np.dtype[Any]]
+
+
+def _entries(file: IO[bytes]) -> tuple[dict[str, _Entry], dict[str, str]]:
+    """Offset, shape and type by name, in the order of the data, and the text metadata.
+
+    The header has been checked: offsets are in order, without gaps, inside the file.
+    """
     header_bytes = int.from_bytes(file.read(8), "little")
     header = json.loads(file.read(header_bytes))
-    tensors = Tensors(metadata=header.pop("__metadata__", None) or {})
+    metadata = header.pop("__metadata__", None) or {}
+    entries: dict[str, _Entry] = {}
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         dtype = _dtype(name, entry["dtype"])
         shape = tuple(entry["shape"])
-        flat = np.empty(math.prod(shape), dtype)
         begin, end = entry["data_offsets"]
-        if end - begin != flat.nbytes:
+        if end - begin != math.prod(shape) * dtype.itemsize:
             raise FormatError(f"tensor {name!r}: {end - begin} bytes for shape {shape} of {entry['dtype']}")
-        file.seek(8 + header_bytes + begin)
-        if flat.nbytes and file.readinto(flat.view(np.uint8).data) != flat.nbytes:
-            raise FormatError(f"tensor {name!r}: the file ended while it was read")
-        if sys.byteorder == "big" and dtype.itemsize > 1:
-            flat = flat.byteswap()
-        tensors[name] = flat.reshape(shape)
-    return tensors
+        entries[name] = 8 + header_bytes + begin, shape, dtype
+    return entries, metadata
 
 
 def _dtype(name: str, code: str) -> np.dtype[Any]:
