@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "contexts.h"
+#include "dq.h"
 #include "model.h"
 #include "platform.h"
 #include "tokens.h"
@@ -25,7 +27,8 @@ typedef struct {
 enum {
     RANGE_SHIFT = 55,
     LEAD_BITS = 16,
-    TOKENS_PER_FLUSH = 4, /* of seven bits at most: 9 + 23 + 4*7 bits and a carry fit the word */
+    MOST_PENDING = 26,    /* that leave room for */
+    TOKENS_PER_FLUSH = 4, /* of seven bits at most: 9 + 26 + 4*7 bits and a carry fit the word */
     FLUSH_BYTES = 8       /* what a flush may write beyond the bytes that count */
 };
 
@@ -81,11 +84,74 @@ NNR_INLINE void encode_bypass_bins(arithmetic_encoder *e, unsigned bins, int n)
     e->pending += n;
 }
 
+/* A 0-bin of a context where 0 is likely: shorter there, and of the same effect everywhere. */
+NNR_INLINE void encode_zero(arithmetic_encoder *e, const model_tables *tables, context *ctx)
+{
+    const uint64_t row = ctx->row;
+    const uint64_t lps = (row << ((e->range >> 57) & 0x38)) & ((uint64_t)0xff << RANGE_SHIFT);
+    const uint64_t mps_range = e->range - lps;
+    const uint32_t state = (uint32_t)state_successors(tables, ctx->state);
+    int shift;
+    if (NNR_LIKELY(row >> 63)) {
+        shift = (int)(mps_range >> 63) ^ 1;
+        e->range = mps_range << shift;
+    } else {
+        shift = leading_zeros(lps);
+        e->low += mps_range >> RANGE_SHIFT;
+        e->range = lps << shift;
+    }
+    e->low <<= shift;
+    e->pending += shift;
+    ctx->state = state;
+    ctx->row = row_of_state(tables, state);
+}
+
+/* Zeros of a run, four times `fours`: contexts in the order in which states follow each other. */
+NNR_NOINLINE void encode_zeros(arithmetic_encoder *coder, const model_tables *tables, context *contexts,
+                               unsigned state, unsigned fours)
+{
+    arithmetic_encoder e = *coder;
+    encoder_flush(&e);
+    if (next_state(state, 0) == state) {
+        context *there = &contexts[CTX_SIG + 3 * state];
+        context ctx = *there; /* one for the whole run, so it can live in registers */
+        for (; fours > 0; fours--) {
+            encode_zero(&e, tables, &ctx);
+            encode_zero(&e, tables, &ctx);
+            encode_zero(&e, tables, &ctx);
+            encode_zero(&e, tables, &ctx);
+            if (e.pending > MOST_PENDING)
+                encoder_flush(&e);
+        }
+        *there = ctx;
+    } else {
+        context *a = &contexts[CTX_SIG + 3 * state], *b = &contexts[CTX_SIG + 3 * state_after_zeros(state, 1)];
+        context *c = &contexts[CTX_SIG + 3 * state_after_zeros(state, 2)];
+        context *d = &contexts[CTX_SIG + 3 * state_after_zeros(state, 3)];
+        for (; fours > 0; fours--) {
+            encode_zero(&e, tables, a);
+            encode_zero(&e, tables, b);
+            encode_zero(&e, tables, c);
+            encode_zero(&e, tables, d);
+            if (e.pending > MOST_PENDING)
+                encoder_flush(&e);
+        }
+    }
+    encoder_flush(&e);
+    *coder = e;
+}
+
 NNR_INLINE void encode_token(arithmetic_encoder *e, const model_tables *tables, context *contexts, token t)
 {
-    if (NNR_UNLIKELY(t & BYPASS_TOKEN))
-        encode_bypass_bins(e, t & 0xffu, t >> 8 & 0x7f);
-    else
+    if (NNR_UNLIKELY(t & BYPASS_TOKEN)) {
+        if (is_zeros_token(t)) {
+            arithmetic_encoder cold = *e; /* only the copy has its address taken */
+            encode_zeros(&cold, tables, contexts, t >> 8 & 7u, t & 0xffu);
+            *e = cold;
+        } else {
+            encode_bypass_bins(e, t & 0xffu, t >> 8 & 7);
+        }
+    } else
         encode_bin(e, tables, &contexts[t >> 1], t & 1u);
 }
 

@@ -43,6 +43,7 @@ struct nnr_encoder {
     arithmetic_encoder arithmetic;
     int status;
     tokeniser tokeniser;
+    int plainly; /* without the fast paths of binarization */
     int64_t waiting; /* positions whose tokens are waiting */
     consumer consumer;
     context contexts[CTX_COUNT];
@@ -142,7 +143,10 @@ static void put_run(nnr_encoder *encoder, const tensor_layout *layout, const run
     if (encoder->waiting + count > RUN_POSITIONS)
         consume(encoder);
     encoder->waiting += count;
-    nnr_tokenise_run(&encoder->tokeniser, layout, r);
+    if (encoder->plainly)
+        nnr_tokenise_plainly(&encoder->tokeniser, layout, r);
+    else
+        nnr_tokenise_run(&encoder->tokeniser, layout, r);
 }
 
 /* (README D6) The segment of a skipped row: the state advances by the width of the matrix. */
@@ -509,8 +513,8 @@ static void encode_unit(nnr_encoder *encoder, nnr_unit *unit, nnr_tensor *tensor
     unit->failed_tensor = encoder->status == NNR_OK ? -1 : t;
 }
 
-int nnr_encode_units(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
-                     int64_t tensor_count)
+static int encode_units(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
+                        int64_t tensor_count)
 {
     int64_t u;
     if (!encoder || unit_count < 0 || tensor_count < 0 || (unit_count > 0 && !units) ||
@@ -531,6 +535,24 @@ int nnr_encode_units(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, 
     for (u = 0; u < unit_count; u++)
         units[u].payload = units[u].status == NNR_OK ? (int64_t)(intptr_t)(encoder->bytes + units[u].payload) : 0;
     return NNR_OK;
+}
+
+int nnr_encode_units(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
+                     int64_t tensor_count)
+{
+    return encode_units(encoder, units, unit_count, tensors, tensor_count);
+}
+
+int nnr_encode_units_plainly(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
+                             int64_t tensor_count)
+{
+    int status;
+    if (!encoder)
+        return NNR_ERR_ARGUMENT;
+    encoder->plainly = 1;
+    status = encode_units(encoder, units, unit_count, tensors, tensor_count);
+    encoder->plainly = 0;
+    return status;
 }
 
 /* ---- quantization that minds the rate -------------------------------------------------------------------------- */

@@ -111,6 +111,11 @@ void nnr_encoder_free(nnr_encoder *encoder);
 int nnr_encode_units(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
                      int64_t tensor_count);
 
+/* The same bytes from levels binarized one decision after the other: slower, and what the fast paths are compared
+   with. */
+int nnr_encode_units_plainly(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
+                             int64_t tensor_count);
+
 /* (encoding 5.2) Nearest levels of `count` weights. NNR_ERR_LEVEL if one leaves 32 bits or is not a number. */
 int nnr_quantize_nearest(const float *weights, int32_t *levels, int64_t count, float step);
 

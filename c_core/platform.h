@@ -46,6 +46,16 @@ NNR_INLINE int leading_zeros(uint64_t word)
 #endif
 }
 
+/* Trailing zeros of a non-zero word. */
+NNR_INLINE int trailing_zeros(uint64_t word)
+{
+#if defined(__GNUC__) && !defined(NNR_PORTABLE)
+    return __builtin_ctzll(word);
+#else
+    return 63 - leading_zeros(word & (0 - word));
+#endif
+}
+
 /* Eight bytes as a big-endian number, at any alignment; compilers make one load of it. */
 NNR_INLINE uint64_t load_be64(const uint8_t *bytes)
 {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "dq.h"
+
 enum {
     ALL_LIVE = (1 << NNR_PARAMETER_SETS) - 1,
     MARGIN = 32 * BIT, /* what a candidate may have paid more than the best one */
@@ -189,12 +191,38 @@ void nnr_search_start(search *s, const tensor_layout *layout, int candidates, in
     nnr_search_reset(s);
 }
 
+static void put_zero_bins(search *s, unsigned ctx, unsigned count)
+{
+    while (count > 0) {
+        const unsigned length = s->length[ctx], room = BIN_BUFFER - length, part = count < room ? count : room;
+        memset(s->bins[ctx] + length, 0, part);
+        s->length[ctx] = (uint16_t)(length + part);
+        if (part == room)
+            run_candidates(s, (int)ctx);
+        count -= part;
+    }
+}
+
+static void put_zeros(search *s, unsigned state, unsigned fours)
+{
+    unsigned i;
+    if (next_state(state, 0) == state) {
+        put_zero_bins(s, CTX_SIG + 3 * state, 4 * fours);
+        return;
+    }
+    for (i = 0; i < 4; i++)
+        put_zero_bins(s, CTX_SIG + 3 * state_after_zeros(state, i), fours);
+}
+
 void nnr_search_tokens(search *s, const token *tokens, const token *end)
 {
     for (; tokens < end; tokens++) {
         const unsigned t = *tokens;
         if (NNR_UNLIKELY(t & BYPASS_TOKEN)) {
-            s->bypass_bits += t >> 8 & 0x7f;
+            if (is_zeros_token(*tokens))
+                put_zeros(s, t >> 8 & 7, t & 0xff);
+            else
+                s->bypass_bits += t >> 8 & 7;
         } else {
             const unsigned ctx = t >> 1;
             const unsigned length = s->length[ctx];

@@ -1,16 +1,18 @@
 /* tokenise.c - (decoding 6 to 8, read backwards) from levels to bins.
 
    Most samples need no decision: significance, sign and the unary part are written always, the latter copied
-   from a table, and the position advances by as many tokens as really exist. */
+   from a table, and the position advances by as many tokens as really exist. So are the zeros between two samples
+   that are not zero; long runs of them become one token. */
 #include <string.h>
 
 #include "dq.h"
+#include "nonzero.h"
 #include "tokens.h"
 
 void nnr_tokenise_start(tokeniser *t, const tensor_layout *layout, int doubled)
 {
     const int n = layout->unary_length;
-    unsigned negative, magnitude, size, j;
+    unsigned negative, magnitude, size, state, j;
 
     t->state = 0;
     t->neighbour = 0;
@@ -21,6 +23,12 @@ void nnr_tokenise_start(tokeniser *t, const tensor_layout *layout, int doubled)
         return;
     t->string_unary_length = n;
     t->string_limit = n < STRING_LENGTH ? (uint32_t)n : STRING_LENGTH - 1;
+    for (state = 0; state < NNR_DQ_STATES; state++) {
+        for (j = 0; j < 4; j++)
+            t->behind_zeros[state][j] = (uint8_t)state_after_zeros(state, j);
+        for (j = 0; j < STRING_LENGTH; j++)
+            t->zeros[state][j] = (token)((CTX_SIG + 3 * state_after_zeros(state, j)) << 1);
+    }
     memset(t->strings, 0, sizeof t->strings);
     memset(t->base_strings, 0, sizeof t->base_strings);
     for (negative = 0; negative < 2; negative++)
@@ -79,38 +87,73 @@ NNR_INLINE uint32_t absolute(int32_t level)
     return level < 0 ? 0 - (uint32_t)level : (uint32_t)level;
 }
 
-/* Samples without temporal base, history and codebook. The flags are constants where this is called. */
+/* `count` zeros. */
+NNR_INLINE token *put_zeros(const tokeniser *t, token *next, unsigned state, unsigned neighbour, unsigned count)
+{
+    memcpy(next, t->zeros[state], sizeof t->zeros[0]);
+    next[0] = (token)((CTX_SIG + 3 * state + neighbour) << 1);
+    if (NNR_UNLIKELY(count > STRING_LENGTH)) {
+        const unsigned behind = next_state(state, 0), more = count - 1;
+        next[1] = (token)(ZEROS_TOKEN | behind << 8 | more >> 2);
+        memcpy(next + 2, t->zeros[behind], sizeof t->zeros[0]);
+        return next + 2 + (more & 3);
+    }
+    return next + count;
+}
+
+/* Samples without temporal base, history and codebook, from one that is not zero to the next. The flags are constants
+   where this is called. */
 NNR_INLINE void tokenise_plain(tokeniser *t, const tensor_layout *layout, const run *r, int dq, int doubled)
 {
     token *next = t->next;
     unsigned state = t->state;
     unsigned neighbour = t->neighbour;
-    unsigned wrong_state = 0;
+    unsigned wrong_state = 0, zeros = 0; /* that wait for their tokens */
     int64_t row, col;
 
     for (row = 0; row < r->height; row++) {
-        const int32_t *levels = layout->levels + r->first + row * r->stride;
-        for (col = 0; col < r->width; col++) {
-            const unsigned negative = levels[col] < 0, significant = levels[col] != 0;
-            uint32_t magnitude = absolute(levels[col]);
+        for (col = 0; col < r->width; col += MASK_POSITIONS) {
+            const int32_t *levels = layout->levels + r->first + row * r->stride + col;
+            const int count = (int)smaller(MASK_POSITIONS, r->width - col);
+            uint64_t mask = nonzero_mask(levels, count);
+            int done = 0;
+            while (mask != 0) {
+                const int i = trailing_zeros(mask);
+                const unsigned negative = levels[i] < 0;
+                uint32_t magnitude = absolute(levels[i]);
 
-            next = put_bin(next, CTX_SIG + (int)(3 * state + neighbour), significant);
-            *next = (token)((CTX_SIGN + neighbour) << 1 | negative);
-            next += significant;
-            neighbour = significant + (significant & ~negative);
-            if (dq) {
-                const uint32_t index = index_size(magnitude, state & 1);
-                wrong_state |= significant & (magnitude ^ state);
-                magnitude = doubled ? magnitude : index;
-                state = next_state(state, index & 1);
+                mask &= mask - 1;
+                zeros += (unsigned)(i - done);
+                done = i + 1;
+                next = put_zeros(t, next, state, neighbour, zeros);
+                if (dq)
+                    state = t->behind_zeros[state][zeros & 3];
+                neighbour &= 0 - (unsigned)(zeros == 0);
+                zeros = 0;
+                next[0] = (token)((CTX_SIG + 3 * state + neighbour) << 1 | 1);
+                next[1] = (token)((CTX_SIGN + neighbour) << 1 | negative);
+                next += 2;
+                neighbour = 2 - negative;
+                if (dq) {
+                    const uint32_t index = index_size(magnitude, state & 1);
+                    wrong_state |= magnitude ^ state;
+                    magnitude = doubled ? magnitude : index;
+                    state = next_state(state, index & 1);
+                }
+                if (NNR_LIKELY(magnitude <= t->string_limit)) {
+                    memcpy(next, t->strings[negative][magnitude], sizeof t->strings[0][0]);
+                    next += magnitude;
+                } else {
+                    next = put_magnitude(next, layout, magnitude, negative, INT64_MAX, 0);
+                }
             }
-            if (NNR_LIKELY(magnitude <= t->string_limit)) {
-                memcpy(next, t->strings[negative][magnitude], sizeof t->strings[0][0]);
-                next += magnitude;
-            } else {
-                next = put_magnitude(next, layout, magnitude, negative, INT64_MAX, 0);
-            }
+            zeros += (unsigned)(count - done);
         }
+    }
+    if (zeros > 0) {
+        next = put_zeros(t, next, state, neighbour, zeros);
+        state = dq ? t->behind_zeros[state][zeros & 3] : 0;
+        neighbour = 0;
     }
     t->next = next;
     t->state = state;
@@ -177,8 +220,7 @@ NNR_INLINE void tokenise_aided(tokeniser *t, const tensor_layout *layout, const 
     t->wrong_state |= (int)(wrong_state & 1);
 }
 
-/* Any samples, one decision after the other. */
-static void tokenise_any(tokeniser *t, const tensor_layout *layout, const run *r)
+void nnr_tokenise_plainly(tokeniser *t, const tensor_layout *layout, const run *r)
 {
     token *next = t->next;
     int64_t row, col;
@@ -227,7 +269,7 @@ void nnr_tokenise_run(tokeniser *t, const tensor_layout *layout, const run *r)
 {
     const int aided = layout->bounded || layout->base || layout->history;
     if (aided && (t->doubled || nnr_codes_nothing(layout)))
-        tokenise_any(t, layout, r);
+        nnr_tokenise_plainly(t, layout, r);
     else if (aided && layout->dq)
         tokenise_aided(t, layout, r, 1);
     else if (aided)

@@ -1,7 +1,8 @@
 /* tokens.h - bins waiting to be coded, 16 bits each: what the binarization writes, what the context-parameter
    search counts and what the arithmetic encoder reads.
 
-   A context-coded bin is ctx << 1 | bin. Up to seven bypass bins are one token: flag, count, bins. */
+   A context-coded bin is ctx << 1 | bin. Up to seven bypass bins are one token: flag, count, bins. So is a long run
+   of zeros behind a zero: flags, state, number of positions by four; behind four zeros the state is what it was. */
 #ifndef NNR_TOKENS_H
 #define NNR_TOKENS_H
 
@@ -9,12 +10,14 @@
 
 #include "layout.h"
 #include "platform.h"
+#include "tables.h"
 
 typedef uint16_t token;
 
 enum {
     BYPASS_TOKEN = 0x8000,
     MAX_TOKEN_BYPASS = 7, /* bypass bins of one token */
+    ZEROS_TOKEN = 0xc000, /* | state << 8 | fours */
     RUN_POSITIONS = 512,  /* most positions of one call of nnr_tokenise_run */
     /* sig, sign, unary part, escape prefix, suffix in groups of seven; and what a copy may write beyond */
     TOKENS_PER_POSITION = 2 + MAX_UNARY_LENGTH + MAX_ESCAPE + 6,
@@ -33,6 +36,8 @@ typedef struct {
     int string_unary_length;
     uint32_t string_limit;                                /* largest magnitude that has a string */
     token strings[2][STRING_LENGTH][STRING_LENGTH]; /* by sign and magnitude */
+    token zeros[NNR_DQ_STATES][STRING_LENGTH]; /* zeros behind a zero, by state */
+    uint8_t behind_zeros[NNR_DQ_STATES][4];    /* state after 0 to 3 zeros */
     token base_strings[STRING_LENGTH][STRING_LENGTH][STRING_LENGTH]; /* by size of the temporal base and magnitude */
 } tokeniser;
 
@@ -41,6 +46,14 @@ void nnr_tokenise_start(tokeniser *t, const tensor_layout *layout, int doubled);
 
 /* Append the tokens of at most RUN_POSITIONS samples. */
 void nnr_tokenise_run(tokeniser *t, const tensor_layout *layout, const run *r);
+
+/* The same one decision after the other and without runs of zeros: slower, and what the other is compared with. */
+void nnr_tokenise_plainly(tokeniser *t, const tensor_layout *layout, const run *r);
+
+NNR_INLINE int is_zeros_token(token t)
+{
+    return t >= ZEROS_TOKEN;
+}
 
 /* Append n <= 32 bypass bins. */
 NNR_INLINE token *put_bypass(token *next, uint64_t number, int n)

@@ -273,7 +273,7 @@ _CANNOT_WRITE: dict[Status, str] = {
 }
 
 
-def encode_units(units: Int64Array, tensors: Int64Array) -> list[bytes]:
+def encode_units(units: Int64Array, tensors: Int64Array, *, plainly: bool = False) -> list[bytes]:
     """(encoding 1 to 4) Payloads of `units` from the levels of `tensors`, stop bit and zeros included.
 
     The rows are those of `decode_units`, read the other way: QP is given; HIST_FLAG and ROW_SKIP_FLAG are
@@ -281,12 +281,14 @@ def encode_units(units: Int64Array, tensors: Int64Array) -> list[bytes]:
     choice; PARAM_OPT is one of `ParamOpt`. Levels are int32; with dependent quantization they are the doubled
     integers of decoding 8. SKIP_LIST and ENTRY_LIST receive what the header has to say.
 
+    plainly: one decision after the other, without the fast paths, whose results are the same.
+
     Raises SyntaxValueError for levels or a QP that cannot be written, with the number of unit and tensor.
     """
     _checked(units, len(Unit))
     _checked(tensors, len(Tensor))
     encoder = _handles.encoder
-    status = lib.nnr_encode_units(
+    status = (lib.nnr_encode_units_plainly if plainly else lib.nnr_encode_units)(
         encoder,
         ffi.cast("nnr_unit *", units.ctypes.data),
         len(units),

@@ -112,14 +112,14 @@ class Payload:
             escape_context_count=self.escape_context_count,
         )
 
-    def encode(self, param_opt: int = core.ParamOpt.EXACT) -> Coded:
+    def encode(self, param_opt: int = core.ParamOpt.EXACT, *, plainly: bool = False) -> Coded:
         levels = [np.ascontiguousarray(sample.levels, dtype=np.int32) for sample in self.samples]
         entries = [new_entries(sample) for sample in self.samples]
         tensors = core.new_tensors(
             [sample.row(*given) for sample, *given in zip(self.samples, levels, entries, strict=True)]
         )
         units = core.new_units([self.unit_row(param_opt=param_opt)])
-        [data] = core.encode_units(units, tensors)
+        [data] = core.encode_units(units, tensors, plainly=plainly)
         return Coded(data, units, tensors, levels, entries)
 
     def decode(self, data: bytes, *, dequantize: int = 0, plainly: bool = False) -> Coded:

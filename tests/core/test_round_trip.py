@@ -34,6 +34,36 @@ def test_any_payload_comes_back(payload: Payload, param_opt: ParamOpt):
     check(payload, param_opt)
 
 
+def check_against_plain(payload: Payload, param_opt: ParamOpt) -> None:
+    fast, plain = payload.encode(param_opt), payload.encode(param_opt, plainly=True)
+    assert fast.data == plain.data
+    np.testing.assert_array_equal(fast.tensors[:, RESULTS], plain.tensors[:, RESULTS])
+    assert fast.units[0, Unit.BITS_CONSUMED] == plain.units[0, Unit.BITS_CONSUMED]
+
+
+@given(payloads(), st.sampled_from(ParamOpt))
+def test_the_fast_paths_write_what_the_plain_one_writes(payload: Payload, param_opt: ParamOpt):
+    check_against_plain(payload, param_opt)
+
+
+@pytest.mark.parametrize("param_opt", ParamOpt)
+@pytest.mark.parametrize("dq_flag", [0, 1])
+@pytest.mark.parametrize("zeros", [0.5, 0.9, 0.99, 1.0])
+@pytest.mark.parametrize("shape", [(33, 1000), (1, 513), (520, 7)])
+def test_runs_of_zeros_are_coded_as_zeros_one_by_one(
+    param_opt: ParamOpt, dq_flag: int, zeros: float, shape: tuple[int, int]
+):
+    rng = np.random.default_rng(int(100 * zeros))
+    indices = np.round(rng.laplace(size=shape) * 3).astype(np.int64)
+    indices[rng.random(shape) < zeros] = 0
+    indices[:, shape[1] // 2 :][rng.random(shape[0]) < zeros] = 1  # a context where 0 is unlikely, too
+    for scan_order in (0, 2):
+        levels = dependent_levels(indices, scan_order) if dq_flag else indices.astype(np.int32)
+        payload = Payload([Sample(levels, scan_order=scan_order)], dq_flag=dq_flag)
+        check_against_plain(payload, param_opt)
+        check(payload, param_opt)
+
+
 @given(payloads(), st.sampled_from(ParamOpt))
 def test_the_reference_reads_the_same(payload: Payload, param_opt: ParamOpt):
     data = payload.encode(param_opt).data
