@@ -6,6 +6,7 @@ report = nnr.save_file(tensors, "model.nnr", qp=-38)
 
 from ._version import __version__
 from .capabilities import capabilities
+from .compare import CompareReport, compare
 from .decoder.decode import Decoder, DecodeReport, Tensors, decode, decode_levels
 from .decoder.lazy import open_file as open
 from .encoder.config import EncoderConfig
@@ -29,6 +30,7 @@ from .syntax.describe import describe
 
 __all__ = [
     "BitstreamError",
+    "CompareReport",
     "ConformanceError",
     "CoreError",
     "DecodeReport",
@@ -48,6 +50,7 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "capabilities",
+    "compare",
     "decode",
     "decode_levels",
     "describe",

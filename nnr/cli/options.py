@@ -29,6 +29,7 @@ __all__ = [
     "config_options",
     "limits",
     "make_config",
+    "number",
     "parse_size",
 ]
 
@@ -181,13 +182,13 @@ def _member_argument(hint: Any, metadata: Mapping[str, Any]) -> dict[str, Any] |
     if hint is int:
         return {"type": _whole_number, "metavar": "N"}
     if hint is float:
-        return {"type": _number, "metavar": "X"}
+        return {"type": number, "metavar": "X"}
     if hint is str:
         return {"type": str, "metavar": "WORD"}
     if origin in (tuple, collections.abc.Sequence) and parameters[0] is str:
         return {"type": str, "metavar": "WORD", "action": "append"}
     if origin in (dict, collections.abc.Mapping) and parameters[0] is str and parameters[1] in (int, float):
-        inner = _whole_number if parameters[1] is int else _number
+        inner = _whole_number if parameters[1] is int else number
         return {"type": _pair(inner), "metavar": "NAME=N", "action": "append"}
     if origin in (dict, collections.abc.Mapping) and parameters == (str, Any):
         return {"type": _ModelFile, "metavar": "FILE"}
@@ -201,7 +202,7 @@ def _whole_number(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:

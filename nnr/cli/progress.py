@@ -1,32 +1,37 @@
-"""A progress bar on a terminal; nothing anywhere else."""
+"""Progress on a terminal: a bar of the package tqdm where it is installed, else a percentage.
+
+Nothing is shown anywhere else. The extra `nnr[progress]` brings tqdm.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
-from .text import one_line
+from .text import Screen, one_line, screen_of
 
 __all__ = ["Progress"]
 
 _INTERVAL_SECONDS = 0.1
-_BAR_CELLS = 24
 
 
 class Progress:
     """Shows how far a coder has come: called with (done, total, name), as `nnr.encode` calls `progress`.
 
-    The bar is on standard error, on the last line of the terminal, and is gone when the work has ended.
+    It is on standard error, on the last line of the terminal, and is gone when the work has ended. `unit` is
+    what is counted. TERM=dumb, a terminal that cannot go back in its line, has none.
     """
 
-    def __init__(self, *, wanted: bool = True) -> None:
-        terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        self.active = wanted and terminal
+    def __init__(self, *, wanted: bool = True, unit: str = "weight") -> None:
+        self._screen = screen_of(sys.stderr) if wanted and os.environ.get("TERM") != "dumb" else None
+        self.active = self._screen is not None
+        self._unit = unit
         self._start = time.monotonic()
         self._shown = 0.0
+        self._bar: Any = None
 
     def __enter__(self) -> Progress:
         return self
@@ -34,22 +39,38 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.active and self._shown:
+        if self._bar is not None:
+            self._bar.close()
+        if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def __call__(self, done: int, total: int, name: str) -> None:
         now = time.monotonic()
-        if not self.active or now - self._shown < _INTERVAL_SECONDS:
+        if self._screen is None or now - self._shown < _INTERVAL_SECONDS:
             return
-        self._shown = now
-        width = max(20, shutil.get_terminal_size().columns - 1)
-        print("\r\x1b[K" + self._line(done, total, name, now)[:width], end="", file=sys.stderr, flush=True)
+        first, self._shown = not self._shown, now
+        if first:
+            self._bar = _tqdm_bar(total, self._unit, self._start, self._screen)
+        if self._bar is None:
+            share = min(done / total, 1.0) if total > 0 else 1.0
+            line = f"{share:4.0%} {done:,}/{total:,} {self._unit}s  {one_line(name)}"
+            print("\r\x1b[K" + line[: self._screen.columns - 1], end="", file=sys.stderr, flush=True)
+        else:
+            self._bar.set_postfix_str(one_line(name), refresh=False)
+            self._bar.n = done
+            self._bar.refresh()
 
-    def _line(self, done: int, total: int, name: str, now: float) -> str:
-        share = min(done / total, 1.0) if total > 0 else 1.0
-        filled = int(share * _BAR_CELLS)
-        bar = "#" * filled + "-" * (_BAR_CELLS - filled)
-        elapsed = now - self._start
-        rate = f" {done / elapsed / 1e6:.1f} M/s" if elapsed > 0.5 else ""
-        left = f" {elapsed * (1 - share) / share:.0f} s left" if elapsed > 2 and share > 0.01 else ""
-        return f"{share:4.0%} [{bar}] {done:,}/{total:,}{rate}{left}  {one_line(name)}"
+
+def _tqdm_bar(total: int, unit: str, start: float, screen: Screen) -> Any:
+    """A bar with rate and time left, as if begun at `start`; None without the package."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    bar = tqdm(
+        total=total, unit=f" {unit}s", unit_scale=True, leave=False, file=sys.stderr,
+        ncols=screen.columns - 1, nrows=screen.lines,
+        delay=_INTERVAL_SECONDS, smoothing=0, disable=False,
+    )  # fmt: skip
+    bar.start_t += start - time.monotonic()
+    return bar

@@ -22,11 +22,11 @@ from .text import OutputError, one_line
 __all__ = ["COMMANDS", "Parser", "build_parser", "main"]
 
 #: Subcommands in the order of the help; each is a module here with `SUMMARY`, `add_arguments` and `run`.
-COMMANDS = ("encode", "decode", "info", "trace", "check", "demo")
+COMMANDS = ("encode", "decode", "info", "trace", "compare", "check", "demo")
 
 _DESCRIPTION = "Codec for neural network coding, ISO/IEC 15938-17 (NNR, NNC)."
 #: Commands that have nothing but what they print.
-_PRINTING = ("info", "trace", "check", "demo")
+_PRINTING = ("info", "trace", "compare", "check", "demo")
 
 _EPILOG = "Exit status: 0 done; 1 the input is bad, unsupported or does not match; 2 wrong usage."
 

@@ -19,7 +19,8 @@ from .errors import CommandError, UsageError, about
 
 __all__ = [
     "STDIO", "about_output", "add_out_of_band", "add_output_arguments", "bitstream_input", "check_output",
-    "model_format", "read_bitstream", "read_model", "read_out_of_band", "write_model", "write_stdout",
+    "model_format", "model_source", "read_bitstream", "read_model", "read_out_of_band", "write_model",
+    "write_stdout",
 ]  # fmt: skip
 
 STDIO = "-"
@@ -124,6 +125,19 @@ def read_model(name: str, given_format: str | None) -> dict[str, np.ndarray]:
             given_format = _sniff(data)
         piped: dict[str, np.ndarray] = format_module(given_format).read(io.BytesIO(data))
         return piped
+
+
+def model_source(name: str) -> str | bytes | Mapping[str, np.ndarray]:
+    """What `nnr.compare` takes for the model `name`: its path; of a pipe the bitstream, or the tensors."""
+    if name != STDIO and (not os.path.exists(name) or os.path.isfile(name) or os.path.isdir(name)):
+        return name
+    data = _stdin() if name == STDIO else read_bitstream(name)
+    try:
+        format_name = _sniff(data)
+    except FormatError:
+        return data
+    tensors: Mapping[str, np.ndarray] = format_module(format_name).read(io.BytesIO(data))
+    return tensors
 
 
 def write_model(tensors: Mapping[str, np.ndarray], name: str, format_name: str, *, force: bool) -> None:

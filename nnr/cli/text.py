@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import os
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
-__all__ = ["OutputError", "count", "one_line", "print_line", "table"]
+__all__ = [
+    "OutputError", "Screen", "count", "decibels", "folded_table", "one_line", "print_line", "screen_of",
+    "shape_text", "table",
+]  # fmt: skip
+
+_NAME_CELLS = 28
+
+
+class Screen(NamedTuple):
+    """The terminal that a stream goes to: its size in characters."""
+
+    columns: int
+    lines: int
 
 
 class OutputError(Exception):
@@ -20,6 +35,36 @@ def one_line(text: str) -> str:
 def count(number: int, what: str) -> str:
     """`1 tensor`, `2,000 tensors`."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def shape_text(shape: Sequence[int] | None) -> str:
+    """`64x3x3`, `scalar`, `-` for one that is not known."""
+    return "-" if shape is None else "x".join(map(str, shape)) or "scalar"
+
+
+def decibels(value: float) -> str:
+    """`34.5`; `exact` without an error, `-` where it was not measured."""
+    if math.isnan(value):
+        return "-"
+    return "exact" if math.isinf(value) else f"{value:.1f}"
+
+
+def screen_of(stream: Any) -> Screen | None:
+    """The terminal that `stream` goes to, or None where it goes elsewhere.
+
+    The variables COLUMNS and LINES come before what the terminal says.
+    """
+    if stream is None or not stream.isatty():
+        return None
+    try:
+        size = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        size = os.terminal_size((0, 0))
+    columns, lines = (os.environ.get(name, "") for name in ("COLUMNS", "LINES"))
+    return Screen(
+        int(columns) if columns.isdecimal() and int(columns) else size.columns or 80,
+        int(lines) if lines.isdecimal() and int(lines) else size.lines or 24,
+    )
 
 
 def print_line(text: str) -> None:
@@ -50,3 +95,39 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[
         ).rstrip()
         for row in (head, *rows)
     ]
+
+
+def folded_table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Collection[str],
+    screen: Screen | None,
+    *,
+    spare: Sequence[str] = (),
+) -> list[str]:
+    """As `table`, no wider than the screen: names, in the first column, are shortened in the middle.
+
+    Where that is not enough, the columns called in `spare` are left out, the first of them first.
+    """
+    if screen is None:
+        return table(head, rows, right)
+    widths = {title: max(map(len, column)) for title, *column in zip(head, head, *rows)}
+    names = widths.pop(head[0])
+    room = screen.columns - sum(width + 2 for width in widths.values())
+    shown = list(head)
+    for title in spare:
+        if room >= min(names, _NAME_CELLS):
+            break
+        shown.remove(title)
+        room += widths[title] + 2
+    kept = [at for at, title in enumerate(head) if title in shown]
+    room = max(room, min(names, _NAME_CELLS))
+    short = [[_shortened(row[0], room), *(row[at] for at in kept[1:])] for row in rows]
+    return table(shown, short, right)
+
+
+def _shortened(text: str, cells: int) -> str:
+    if len(text) <= cells:
+        return text
+    tail = (cells - 3) * 2 // 3  # the end of a tensor's name tells more than its beginning
+    return f"{text[: cells - 3 - tail]}...{text[-tail:]}"

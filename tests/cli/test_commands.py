@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import nnr
 from nnr.cli.demo import MODEL
 from nnr.cli.options import parse_size
+from nnr.cli.progress import Progress
 from nnr.formats import load_tensors
 from tests.cli.conftest import Cli, finish, read_terminal, start
 from tests.shared import shared_path
@@ -250,6 +252,35 @@ def test_a_terminal_sees_progress_and_a_pipe_does_not(model_file: Path, tmp_path
     assert b"%" in shown
     assert shown.endswith(b"\r\x1b[K"), "the bar is gone at the end"
     assert finish(start("encode", model_file, "-o", tmp_path / "2.nnr")).err == ""
+
+
+@pytest.mark.parametrize("package", ["tqdm", None])
+def test_the_progress_bar_with_and_without_its_package(
+    package: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pty = pytest.importorskip("pty")
+    if package is None:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    else:
+        pytest.importorskip(package)
+    terminal, child = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "70")
+    with open(child, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        with Progress() as progress:
+            progress(250, 1000, "conv\nweight")
+        monkeypatch.setenv("TERM", "dumb")
+        with Progress() as dumb, Progress(wanted=False) as unwanted:
+            assert not dumb.active
+            assert not unwanted.active
+    shown = read_terminal(terminal).decode()
+    line = shown.strip("\r\x1b[K ").replace("\x1b[K", "")
+    assert "25%" in line
+    assert "conv\\nweight" in line
+    assert "\n" not in shown
+    assert len(line) <= 70
+    assert ("weights/s" in line) == (package is not None), "only the package tells the rate"
 
 
 def test_bytes_are_not_written_to_a_terminal(model_file: Path) -> None:
