@@ -20,7 +20,7 @@ import numpy as np
 from .decoder.lazy import open_file
 from .dtypes import WIDE, dtype_code, is_float, is_integer
 from .errors import BitstreamError, FormatError, LimitError
-from .formats import format_of, load_tensors
+from .formats import format_of, open_source
 from .limits import Limits
 
 __all__ = ["CompareReport", "Errors", "Source", "TensorComparison", "compare", "model_size", "open_model"]
@@ -238,7 +238,7 @@ def open_model(source: Source, *, limits: Limits | None = None) -> Iterator[Mapp
     if isinstance(source, Mapping):
         yield source
     elif isinstance(source, (str, os.PathLike)) and not _is_bitstream(source, limits):
-        yield load_tensors(source)
+        yield open_source(source)
     else:
         with open_file(source, limits=limits) as file:
             yield file
