@@ -19,6 +19,7 @@ import numpy as np
 
 from .decoder.lazy import open_file
 from .dtypes import WIDE, dtype_code, is_float, is_integer
+from .encoder.report import psnr_of
 from .errors import BitstreamError, FormatError, LimitError
 from .formats import format_of, open_source
 from .limits import Limits
@@ -77,11 +78,7 @@ class Errors:
     @property
     def psnr(self) -> float:
         """Peak signal-to-noise ratio in dB, the peak being the largest magnitude of A; inf without error."""
-        if self.max_error == 0:
-            return math.inf
-        if not self.peak > 0 or math.isinf(self.rms_error):
-            return math.nan
-        return 20 * (math.log10(self.peak) - math.log10(self.rms_error))
+        return psnr_of(self.peak, self.rms_error)
 
     @property
     def cosine(self) -> float:

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ import numpy as np
 import nnr
 
 from ..encoder.pipeline import EncodedStream, encode_stream
-from ..encoder.report import EncodeReport
+from ..encoder.report import EncodeReport, TensorReport
 from ..formats import FORMATS, atomic_output
 from .errors import UsageError, about, as_flags, as_limits, describe
 from .options import add_config_options, add_limits, add_threads, limits, make_config
@@ -35,7 +34,7 @@ from .streams import (
     read_model,
     write_stdout,
 )
-from .text import count, one_line, print_line, table
+from .text import count, decibels, folded_table, one_line, print_line, screen_of, shape_text
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -43,7 +42,9 @@ SUMMARY = "encode a model file as a bitstream"
 
 _HEAD = ("tensor", "shape", "tool", "qp", "bits/weight", "PSNR dB", "bytes")
 _RIGHT = {"qp", "bits/weight", "PSNR dB", "bytes"}
+_SPARE = ("qp", "shape", "tool", "PSNR dB")
 _NOTES_SHOWN = 10
+_ROWS_WITHOUT_SCREEN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_limits(parser)
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-    amount.add_argument("-v", "--verbose", action="store_true", help="print a table of tensors and all notes")
+    amount.add_argument(
+        "-v", "--verbose", action="store_true",
+        help="print all tensors and all notes, not the largest tensors and first notes only",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar on a terminal")
     add_threads(parser)
@@ -79,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     base = _base(args)
     tensors = read_model(args.input, args.format)
     with Progress(wanted=not (args.quiet or args.no_progress)) as progress, about(args.input):
-        measure = args.json or args.verbose
+        measure = args.json or _wants_table(args)
         stream = _encode(tensors, config, base, threads=args.threads, progress=progress, measure=measure)
     if to_stdout:
         write_stdout(stream.tobytes())
@@ -126,8 +130,19 @@ def _encode(
     return encode_stream(tensors, config, threads=threads, progress=progress, measure=measure)
 
 
+def _report_stream(args: argparse.Namespace) -> Any:
+    """Standard output, or where that carries the bitstream, standard error."""
+    return sys.stderr if args.output == STDIO else sys.stdout
+
+
+def _wants_table(args: argparse.Namespace) -> bool:
+    """Beside a stream in a pipe, only what was done unasked is said."""
+    beside = args.output == STDIO and screen_of(sys.stderr) is None
+    return not args.quiet and (args.verbose or not beside)
+
+
 def _print_report(report: EncodeReport, args: argparse.Namespace) -> None:
-    """Summary, table and notes; beside a stream on standard output, only the notes, on standard error."""
+    """Table, summary and notes; beside a stream in a pipe, only the notes, on standard error."""
     notes = [f"note: {as_flags(as_limits(note))}" for note in report.notes]
     notes += [f"note: tensor {t.name!r}: {note}" for t in report.tensors for note in t.notes]
     if not args.verbose and len(notes) > _NOTES_SHOWN:
@@ -135,13 +150,13 @@ def _print_report(report: EncodeReport, args: argparse.Namespace) -> None:
         notes[_NOTES_SHOWN:] = [f"note: ... and {count(hidden, 'more note')}; -v shows all"]
     if args.output == STDIO:
         lines = [f"nnr: {line}" for line in notes]
-        if args.verbose:
-            lines = [*_tensor_table(report), f"nnr: {_summary(report)}", *lines]
+        if _wants_table(args):
+            lines = [*_tensor_table(report, args), f"nnr: {_summary(report)}", *lines]
         if sys.stderr is not None:
             for line in lines:
                 print(one_line(line), file=sys.stderr)
         return
-    for line in _tensor_table(report) if args.verbose else []:
+    for line in _tensor_table(report, args) if _wants_table(args) else []:
         print_line(line)
     print_line(f"{args.output}: {_summary(report)}")
     for line in notes:
@@ -157,23 +172,34 @@ def _summary(report: EncodeReport) -> str:
     )
 
 
-def _tensor_table(report: EncodeReport) -> list[str]:
+def _tensor_table(report: EncodeReport, args: argparse.Namespace) -> list[str]:
+    """A line for each tensor, or on a short screen for the largest and one for the rest; the total."""
+    screen = screen_of(_report_stream(args))
+    shown = report.tensors
+    if not args.verbose:
+        shown = _largest(report.tensors, max(5, screen.lines - 7) if screen else _ROWS_WITHOUT_SCREEN)
     rows = [
-        (
-            one_line(t.name),
-            "x".join(map(str, t.shape)) or "scalar",
-            t.tool,
-            "-" if t.qp is None else str(t.qp),
-            f"{t.bits_per_weight:.3f}",
-            _decibels(t.psnr),
-            f"{t.coded_bytes:,}",
-        )
-        for t in report.tensors
+        [one_line(t.name), shape_text(t.shape), t.tool, "-" if t.qp is None else str(t.qp), *_cells([t])]
+        for t in shown
     ]
-    return table(_HEAD, rows, _RIGHT)
+    if len(shown) < len(report.tensors):
+        kept = {t.name for t in shown}
+        rest = [t for t in report.tensors if t.name not in kept]
+        weights = sum(t.weights for t in rest)
+        rows.append([f"... {len(rest):,} smaller; -v", f"{weights:,}", "", "", *_cells(rest)])
+    rows.append(["total", f"{report.weights:,}", "", "", *_cells(report.tensors)])
+    return folded_table(_HEAD, rows, _RIGHT, screen, spare=_SPARE)
 
 
-def _decibels(value: Any) -> str:
-    if math.isnan(value):
-        return "-"
-    return "exact" if math.isinf(value) else f"{value:.1f}"
+def _largest(tensors: list[TensorReport], room: int) -> list[TensorReport]:
+    """At most `room` tensors, those of the most bytes, in their order."""
+    if len(tensors) <= room:
+        return tensors
+    order = sorted(range(len(tensors)), key=lambda at: -tensors[at].coded_bytes)
+    return [tensors[at] for at in sorted(order[:room])]
+
+
+def _cells(tensors: Sequence[TensorReport]) -> list[str]:
+    """Bits per weight, PSNR and bytes of the tensors together."""
+    group = EncodeReport(list(tensors), total_bytes=sum(t.coded_bytes for t in tensors), seconds=0.0)
+    return [f"{group.bits_per_weight:.3f}", decibels(group.psnr), f"{group.total_bytes:,}"]

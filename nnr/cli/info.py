@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from ..syntax.stream import NnrUnit, StreamContext, read_units
 from .errors import CommandError, about, describe
 from .options import add_limits, limits
 from .streams import add_out_of_band, read_bitstream, read_out_of_band
-from .text import count, one_line, print_line, table
+from .text import count, folded_table, one_line, print_line, screen_of, shape_text
 
 __all__ = ["SUMMARY", "add_arguments", "run"]
 
@@ -31,7 +30,7 @@ SUMMARY = "show units, tensors and tools of a bitstream"
 
 _HEAD = ("tensor", "shape", "dtype", "payload", "qp", "bits/weight", "bytes", "tools")
 _RIGHT = {"qp", "bits/weight", "bytes"}
-_NAME_CELLS = 40
+_SPARE = ("payload", "tools", "dtype", "qp")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,10 +64,10 @@ def _print_facts(args: argparse.Namespace, facts: Mapping[str, Any]) -> None:
     lines = _head_lines(args.file, facts)
     originals = {tensor["name"]: tensor for tensor in facts["originals"]}
     rows = [_row(tensor, originals.get(tensor["name"], tensor)) for tensor in facts["tensors"]]
-    room = len(rows)
-    if sys.stdout.isatty() and not args.all:
-        room = max(5, shutil.get_terminal_size().lines - len(lines) - 4)
-    lines += ["", *table(_HEAD, rows[:room], _RIGHT)] if rows else []
+    room, screen = len(rows), screen_of(sys.stdout)
+    if screen is not None and not args.all:
+        room = max(5, screen.lines - len(lines) - 4)
+    lines += ["", *folded_table(_HEAD, rows[:room], _RIGHT, screen, spare=_SPARE)] if rows else []
     if room < len(rows):
         lines.append(f"... and {len(rows) - room:,} more; --all shows them")
     for line in lines:
@@ -167,8 +166,8 @@ def _row(tensor: Mapping[str, Any], original: Mapping[str, Any]) -> list[str]:
     role = f" ({tensor['role']})" if tensor["role"] not in ("", "tensor") else ""
     name = one_line(tensor["name"]) + role
     return [
-        name if len(name) <= _NAME_CELLS else f"{name[: _NAME_CELLS - 3]}...",
-        "-" if shape is None else "x".join(map(str, shape)) or "scalar",
+        name,
+        shape_text(shape),
         original["dtype"] or ("-" if original is tensor else "?"),
         tensor["payload_type"].removeprefix("NNR_PT_").lower(),
         "-" if tensor["qp"] is None else str(tensor["qp"]),

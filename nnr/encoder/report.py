@@ -6,7 +6,16 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["EncodeReport", "TensorReport"]
+__all__ = ["EncodeReport", "TensorReport", "psnr_of"]
+
+
+def psnr_of(peak: float, rms_error: float) -> float:
+    """Peak signal-to-noise ratio in dB; infinite without an error, NaN where either was not measured."""
+    if rms_error == 0:
+        return math.inf
+    if not (peak > 0 and rms_error < math.inf):
+        return math.nan
+    return 20 * (math.log10(peak) - math.log10(rms_error))
 
 
 @dataclass(slots=True)
@@ -46,11 +55,7 @@ class TensorReport:
     @property
     def psnr(self) -> float:
         """Peak signal-to-noise ratio in dB, the peak being the largest magnitude; infinite without error."""
-        if self.squared_error == 0:
-            return math.inf
-        if not self.peak > 0:
-            return math.nan
-        return 10 * math.log10(self.peak**2 * self.weights / self.squared_error)
+        return psnr_of(self.peak, math.sqrt(self.squared_error / self.weights) if self.weights else 0.0)
 
 
 @dataclass(slots=True)
@@ -91,6 +96,12 @@ class EncodeReport:
         return max((t.max_error for t in self.tensors), default=0.0)
 
     @property
+    def psnr(self) -> float:
+        """Peak signal-to-noise ratio in dB of all tensors as one."""
+        peak = max((t.peak for t in self.tensors if t.peak > 0), default=math.nan)
+        return psnr_of(peak, math.sqrt(self.squared_error / self.weights) if self.weights else 0.0)
+
+    @property
     def ratio(self) -> float:
         """Original size over coded size."""
         return self.original_bytes / self.total_bytes if self.total_bytes else 0.0
@@ -105,6 +116,7 @@ class EncodeReport:
             "ratio": self.ratio,
             "squared_error": _number(self.squared_error),
             "max_error": _number(self.max_error),
+            "psnr": _number(self.psnr),
             "seconds": self.seconds,
             "notes": self.notes,
         }

@@ -74,13 +74,19 @@ def test_an_update_is_checked_with_its_base(cli: Cli, versions: list[Model]) -> 
     assert (damaged.status, "CRC-32" in damaged.out) == (1, True)
 
 
-def test_the_summary_is_one_line_and_the_table_comes_with_verbose(cli: Cli, tmp_path: Path) -> None:
+def test_encoding_ends_with_a_table_and_a_summary(cli: Cli, tmp_path: Path) -> None:
     out = tmp_path / "x.nnr"
-    assert cli("encode", MODEL, "-o", out).out.count("\n") == 1
-    shown = cli("encode", MODEL, "-o", out, "-f", "-v").out.splitlines()
+    shown = cli("encode", MODEL, "-o", out).out.splitlines()
+    lengths = [len(cli("encode", MODEL, "-o", out, "-f", o).out.splitlines()) for o in ("-v", "-q")]
+    assert lengths == [len(shown), 0]
     report = nnr.save_file(load_tensors(MODEL), tmp_path / "y.nnr")
     assert shown[0].split() == ["tensor", "shape", "tool", "qp", "bits/weight", "PSNR", "dB", "bytes"]
-    assert len(shown) == 1 + len(report.tensors) + 1
+    assert len(shown) == 1 + len(report.tensors) + 2
+    total = shown[-2].split()
+    assert (total[0], int(total[1].replace(",", ""))) == ("total", report.weights)
+    assert float(total[3]) == pytest.approx(report.psnr, abs=0.1)
+    assert int(total[4].replace(",", "")) == sum(t.coded_bytes for t in report.tensors)
+    assert shown[-1].startswith(f"{out}: 10 tensors, {report.weights:,} weights: ")
     for line, tensor in zip(shown[1:], report.tensors, strict=False):
         name, shape, tool, qp, bits, psnr, size = line.split()
         assert (name, shape) == (tensor.name, "x".join(map(str, tensor.shape)))
@@ -88,6 +94,32 @@ def test_the_summary_is_one_line_and_the_table_comes_with_verbose(cli: Cli, tmp_
         assert float(bits) == pytest.approx(tensor.bits_per_weight, abs=0.001)
         assert float(psnr) == pytest.approx(tensor.psnr, abs=0.1)
     cli("encode", MODEL, "-o", out, "-q", "-v").assert_one_error(2, "not allowed with")
+
+
+def test_only_the_largest_tensors_of_a_long_model_are_shown(cli: Cli, tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    tensors = {f"model.layers.{n}.attention.q.weight": rng.normal(size=(9, 1 + n % 30)) for n in range(60)}
+    save_tensors(tensors, tmp_path / "x.npz")
+    command = ["encode", tmp_path / "x.npz", "-o", tmp_path / "x.nnr", "-f"]
+    report = json.loads(cli(*command, "--json").out)
+    largest = sorted((t["coded_bytes"] for t in report["tensors"]), reverse=True)
+    shown = cli(*command).out.splitlines()
+    sizes = [int(line.split()[-1].replace(",", "")) for line in shown[1:-3]]
+    assert sorted(sizes, reverse=True) == largest[:20]
+    assert shown[-3].startswith("... 40 smaller; -v")
+    assert int(shown[-3].split()[-1].replace(",", "")) == sum(largest[20:])
+    assert len(cli(*command, "-v").out.splitlines()) == 63
+    pty = pytest.importorskip("pty")
+    for columns in (50, 80, 200):
+        terminal, child = pty.openpty()
+        process = start(*command, stdout=child, env={"COLUMNS": str(columns), "LINES": "24", "TERM": "xterm"})
+        os.close(child)
+        lines = read_terminal(terminal).decode().splitlines()
+        assert finish(process).status == 0
+        assert len(lines) < 24
+        assert all(len(line) <= columns for line in lines[:-1])
+        assert ("model.layers." in lines[1]) == (columns > 80)
+        assert lines[1].split("  ")[0].endswith("q.weight"), "the end of a name is kept"
 
 
 def test_what_is_carried_exactly_has_no_psnr(cli: Cli, tmp_path: Path) -> None:
@@ -102,7 +134,7 @@ def test_what_is_carried_exactly_has_no_psnr(cli: Cli, tmp_path: Path) -> None:
 def test_what_was_done_unasked_is_said(cli: Cli, tmp_path: Path, tensors: int, lines: int) -> None:
     save_tensors({f"t\n{k}": np.ones((2, 2)) for k in range(tensors)}, tmp_path / "x.npz")
     command = ["encode", tmp_path / "x.npz", "-o", tmp_path / "x.nnr", "-f", "--no-metadata"]
-    shown = cli(*command).out.splitlines()
+    shown = cli(*command).out.splitlines()[tensors + 2 :]
     plural = "" if tensors == 1 else "s"
     assert shown[0].startswith(f"{tmp_path / 'x.nnr'}: {tensors} tensor{plural}, {4 * tensors} weights: ")
     notes = shown[1:]
