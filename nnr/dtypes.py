@@ -13,7 +13,16 @@ import numpy as np
 
 from .errors import UnsupportedError
 
-__all__ = ["BIG_ENDIAN", "WIDE", "dtype_code", "dtype_from_code", "dtype_name", "is_float", "is_integer"]
+__all__ = [
+    "BIG_ENDIAN",
+    "WIDE",
+    "dtype_code",
+    "dtype_from_code",
+    "dtype_name",
+    "dtype_named",
+    "is_float",
+    "is_integer",
+]
 
 #: Added to a code when the array is not little-endian.
 BIG_ENDIAN = 0x40
@@ -92,6 +101,15 @@ def dtype_from_code(code: int) -> np.dtype[Any]:
         if hasattr(ml_dtypes, name):
             return np.dtype(getattr(ml_dtypes, name))
     raise UnsupportedError(f"array type number {code} is not known to this version of nnr")
+
+
+def dtype_named(name: str) -> np.dtype[Any]:
+    """The dtype of a name that `dtype_name` gives.
+
+    Raises:
+        UnsupportedError: as for `dtype_from_code`.
+    """
+    return dtype_from_code(_CODES.get(name, 0x3F))
 
 
 def is_integer(dtype: np.dtype[Any]) -> bool:

@@ -13,8 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..errors import FormatError
-from ..formats import FORMATS, check_target, format_module, format_of, load_tensors
+from ..formats import FORMATS, check_target, format_module, format_of, load_tensors, sniff
 from .errors import CommandError, UsageError, about
 
 __all__ = [
@@ -122,7 +121,7 @@ def read_model(name: str, given_format: str | None) -> dict[str, np.ndarray]:
             return tensors
         data = _stdin() if name == STDIO else read_bitstream(name)  # a pipe has no extension either
         if given_format is None:
-            given_format = _sniff(data)
+            given_format = sniff(data)
         piped: dict[str, np.ndarray] = format_module(given_format).read(io.BytesIO(data))
         return piped
 
@@ -162,14 +161,6 @@ def about_output(name: str) -> Iterator[None]:
         if isinstance(error.__cause__, FileExistsError):
             raise CommandError(f"{name}: already exists; -f overwrites it") from None
         raise
-
-
-def _sniff(data: bytes) -> str:
-    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return "npz"
-    if data[8:9] == b"{":
-        return "safetensors"
-    raise FormatError("neither an npz nor a safetensors file")
 
 
 def _stdin() -> bytes:

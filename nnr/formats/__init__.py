@@ -8,7 +8,9 @@ complete or not at all.
 from __future__ import annotations
 
 import importlib
+import io
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ __all__ = [
     "load_tensors",
     "open_source",
     "save_tensors",
+    "sniff",
 ]
 
 #: Formats by extension.
@@ -38,10 +41,22 @@ _EXTENSIONS = {
     ".npz": "npz",
     ".safetensors": "safetensors",
     ".safetensors.index.json": "safetensors",
+    ".pt": "pt",
+    ".pth": "pt",
+    ".onnx": "onnx",
+    ".h5": "h5",
+    ".hdf5": "h5",
+    ".keras": "keras",
+    ".nnef": "nnef",
 }
 _MODULES = {
     "npz": "npz",
     "safetensors": "safetensors",
+    "pt": "pytorch",
+    "onnx": "onnx",
+    "h5": "hdf5",
+    "keras": "keras",
+    "nnef": "nnef",
 }
 
 #: Names of the formats.
@@ -54,6 +69,8 @@ def format_of(path: str | os.PathLike[str]) -> str:
     Raises:
         FormatError: the extension is of no supported format; the message says which there are.
     """
+    if Path(path, "graph.nnef").is_file():
+        return "nnef"
     name = Path(path).name.lower()
     for extension, format_name in _EXTENSIONS.items():
         if name.endswith(extension) and name != extension:
@@ -69,6 +86,34 @@ def format_module(name: str) -> Any:
     if name not in FORMATS:
         raise ValueError(f"no format is called {name!r}; there are {', '.join(FORMATS)}")
     return importlib.import_module(f".{_MODULES[name]}", __name__)
+
+
+def sniff(data: bytes) -> str:
+    """Name of the format of a file by its content.
+
+    Raises:
+        FormatError: it looks like none.
+    """
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        names = _member_names(data)
+        if "model.weights.h5" in names:
+            return "keras"
+        return "pt" if any(name.endswith("data.pkl") for name in names) else "npz"
+    if data.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "h5"
+    if data[8:9] == b"{":
+        return "safetensors"
+    if data[:1] == b"\x08" and len(data) > 2:  # ir_version, the first field of the message
+        return "onnx"
+    raise FormatError("not a model file of a format that is known by its first bytes")
+
+
+def _member_names(data: bytes) -> list[str]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+        return []
 
 
 def load_tensors(path: str | os.PathLike[str], format_name: str | None = None) -> dict[str, np.ndarray]:

@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..dtypes import is_float
 from ..errors import FormatError
+from ..limits import Limits
 
-__all__ = ["Extent", "LazyTensors", "Stored", "Tensors", "nbytes_of"]
+__all__ = [
+    "Extent",
+    "LazyTensors",
+    "Stored",
+    "Tensors",
+    "check_all_fit",
+    "fitted",
+    "nbytes_of",
+    "proportionate",
+]
 
 
 class Tensors(dict[str, np.ndarray]):
-    """A dict of tensors in file order, with the file's own text metadata in `metadata`."""
+    """A dict of tensors in file order.
+
+    Attributes:
+        metadata: the file's own text metadata.
+        notes: one line for each thing in the file that is no tensor and was left out.
+        exact: tensors that are arguments of operations (a scale, a bound) more than weights: quantizing them
+            may change what the model does altogether.
+    """
 
     def __init__(
         self, tensors: Mapping[str, np.ndarray] | None = None, *, metadata: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(tensors or {})
         self.metadata: dict[str, str] = dict(metadata or {})
+        self.notes: list[str] = []
+        self.exact: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +90,7 @@ class LazyTensors(Mapping[str, np.ndarray]):
     Attributes:
         metadata: the file's own text metadata.
         ties: names of tensors that share the data of another one, and the name of that one.
+        notes, exact: as of `Tensors`.
     """
 
     def __init__(
@@ -82,6 +103,8 @@ class LazyTensors(Mapping[str, np.ndarray]):
         self._entries = dict(entries)
         self.metadata: dict[str, str] = dict(metadata or {})
         self.ties: dict[str, str] = dict(ties or {})
+        self.notes: list[str] = []
+        self.exact: list[str] = []
 
     @classmethod
     def of(cls, tensors: Mapping[str, np.ndarray]) -> LazyTensors:
@@ -94,7 +117,10 @@ class LazyTensors(Mapping[str, np.ndarray]):
                 if first.setdefault(key, name) != name:
                     ties[name] = first[key]
         entries = {name: Stored(a.shape, a.dtype, _Held(a)) for name, a in tensors.items()}
-        return cls(entries, metadata=getattr(tensors, "metadata", None), ties=ties)
+        lazy = cls(entries, metadata=getattr(tensors, "metadata", None), ties=ties)
+        lazy.notes = list(getattr(tensors, "notes", ()))
+        lazy.exact = list(getattr(tensors, "exact", ()))
+        return lazy
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Read a tensor.
@@ -127,6 +153,7 @@ class LazyTensors(Mapping[str, np.ndarray]):
     def load(self) -> Tensors:
         """All tensors, those that are tied as one and the same array."""
         tensors = Tensors(metadata=self.metadata)
+        tensors.notes, tensors.exact = list(self.notes), list(self.exact)
         for name in self:
             original = self.ties.get(name)
             tensors[name] = self[name] if original is None else tensors[original]
@@ -146,3 +173,50 @@ def nbytes_of(tensors: Mapping[str, np.ndarray], name: str) -> int:
     if isinstance(tensors, LazyTensors):
         return math.prod(tensors.shape(name)) * tensors.dtype(name).itemsize
     return tensors[name].nbytes
+
+
+def fitted(
+    name: str, array: np.ndarray, shape: Sequence[int], dtype: np.dtype[Any], where: str
+) -> np.ndarray:
+    """`array` as the place of tensor `name` in a container wants it.
+
+    A stream without metadata gives float32 and leaves out dimensions of 1; anything else that differs is no
+    tensor of this container.
+
+    Raises:
+        FormatError: the shape differs, or one is a number of another kind.
+    """
+    wanted = tuple(shape)
+    if array.shape != wanted:
+        if [n for n in array.shape if n != 1] != [n for n in wanted if n != 1]:
+            raise FormatError(
+                f"tensor {name!r} has the shape {list(array.shape)}, that of {where} {list(wanted)}"
+            )
+        array = array.reshape(wanted)
+    if array.dtype != dtype:
+        if is_float(array.dtype) != is_float(dtype):
+            raise FormatError(f"tensor {name!r} is of type {array.dtype}, that of {where} of type {dtype}")
+        array = array.astype(dtype)
+    return array
+
+
+def check_all_fit(names: Iterable[str], container: Container[str], where: str) -> None:
+    """Every tensor must have a place in the container.
+
+    Raises:
+        FormatError: one has none.
+    """
+    strange = next((name for name in names if name not in container), None)
+    if strange is not None:
+        raise FormatError(f"{where} has no tensor {strange!r}")
+
+
+def proportionate(nbytes: int, file_bytes: int, what: str) -> None:
+    """Refuse what would take memory out of proportion to the file, as `nnr.Limits` has it.
+
+    Raises:
+        FormatError: too large.
+    """
+    allowed = Limits().output_bytes(file_bytes)
+    if nbytes > allowed:
+        raise FormatError(f"{what} would take {nbytes} bytes, more than a file of {file_bytes} bytes may")

@@ -98,7 +98,7 @@ def test_bad_targets_are_named(cli: Cli, model_file: Path, stream_file: Path, tm
     folder.mkdir()
     cli("decode", stream_file, "-o", folder).assert_one_error(1, f"nnr: {folder}: ", "directory")
     cli("decode", stream_file, "-o", folder, "-f").assert_one_error(1, f"nnr: {folder}: ", "directory")
-    cli("decode", stream_file, "-o", tmp_path / "x.pt").assert_one_error(1, ".pt", ".npz, .safetensors")
+    cli("decode", stream_file, "-o", tmp_path / "x.bin").assert_one_error(1, ".bin", ".npz, .safetensors")
 
 
 def test_an_earlier_output_survives_a_failure(cli: Cli, stream_file: Path, tmp_path: Path) -> None:

@@ -16,13 +16,18 @@ from tests.shared import reads_everything
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("a.npz", "npz"), ("b.NPZ", "npz"), ("c.x.safetensors", "safetensors")]
-)
+    ("name", "expected"),
+    [
+        ("a.npz", "npz"), ("b.NPZ", "npz"), ("c.x.safetensors", "safetensors"),
+        ("d.safetensors.index.json", "safetensors"), ("e.pt", "pt"), ("f.PTH", "pt"), ("g.onnx", "onnx"),
+        ("h.weights.h5", "h5"), ("i.keras", "keras"), ("graph.nnef", "nnef"),
+    ],
+)  # fmt: skip
 def test_the_extension_names_the_format(name: str, expected: str) -> None:
     assert format_of(name) == expected
 
 
-@pytest.mark.parametrize("name", ["a.pt", "model", "a.npz.gz", ".npz"])
+@pytest.mark.parametrize("name", ["a.bin", "model", "a.npz.gz", ".npz"])
 def test_an_unsupported_extension_says_what_is_supported(name: str) -> None:
     with pytest.raises(FormatError, match=r"\.npz, \.safetensors"):
         save_tensors({}, name)
