@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..errors import FormatError
 from ..formats import FORMATS, check_target, format_module, format_of, load_tensors, sniff
 from .errors import CommandError, UsageError, about
 
@@ -132,7 +133,7 @@ def model_source(name: str) -> str | bytes | Mapping[str, np.ndarray]:
         return name
     data = _stdin() if name == STDIO else read_bitstream(name)
     try:
-        format_name = _sniff(data)
+        format_name = sniff(data)
     except FormatError:
         return data
     tensors: Mapping[str, np.ndarray] = format_module(format_name).read(io.BytesIO(data))
