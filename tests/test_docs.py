@@ -20,3 +20,8 @@ def _script(name: str):
 def test_clause_index_is_up_to_date():
     page = _script("render_clauses")
     assert page.PAGE.read_text(encoding="utf-8") == page.render(), "run: python docs/render_clauses.py"
+
+
+def test_the_reference_of_the_command_line_is_up_to_date():
+    page = _script("render_cli")
+    assert page.PAGE.read_text(encoding="utf-8") == page.render(), "run: python docs/render_cli.py"

@@ -22,9 +22,25 @@ from .options import add_limits, limits
 from .streams import add_out_of_band, bitstream_input, read_bitstream, read_out_of_band
 from .text import count, print_line
 
-__all__ = ["SUMMARY", "add_arguments", "run"]
+__all__ = ["EXAMPLES", "JSON", "SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "check whether a bitstream conforms"
+EXAMPLES = (
+    "nnr check model.nnr",
+    "nnr check update1.nnr --base model.nnr",
+    "nnr check model.nnr --profile 3gpp-ims-full",
+)
+#: What `--json` prints, for docs/cli.md.
+JSON = {
+    "file": "name as given",
+    "ok": "no violation, and nothing outside the profile asked for",
+    "violations, notes, outside_profile": (
+        "lists of objects: `found`, `allowed`, `clause`, `unit_index`, `unit`, `byte_offset`, "
+        "`bit_offset`, `path`"
+    ),
+    "profile": "the list of tools asked for, or null",
+    "units": "number of units",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,10 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     known = ", ".join(CAPABILITY_PROFILES)
     parser.add_argument(
         "--profile", choices=list(CAPABILITY_PROFILES), metavar="NAME",
-        help=f"also check that only tools of a list are used: {known}",
+        help=f"also check that only tools of a list are used: {known} (default: none)",
     )  # fmt: skip
     parser.add_argument(
-        "--base", metavar="BASE", nargs="+", default=[], help="the bitstreams before an update, in order"
+        "--base",
+        metavar="BASE",
+        nargs="+",
+        default=[],
+        help="the bitstreams before an update, in order (default: none)",
     )
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     add_out_of_band(parser)
@@ -57,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         if not report.violations:
             _check_payloads(data, out_of_band, decoder, limits(args), report, update=bool(args.base))
     if args.json:
-        print_line(json.dumps(report.as_dict()))
+        print_line(json.dumps({"file": args.file, **report.as_dict()}))
         return 0 if report.ok else 1
     for kind, findings in (
         ("violation", report.violations),

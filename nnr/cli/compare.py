@@ -27,9 +27,31 @@ from .progress import Progress
 from .streams import STDIO, model_source
 from .text import count, decibels, folded_table, one_line, print_line, screen_of, shape_text
 
-__all__ = ["SUMMARY", "add_arguments", "run"]
+__all__ = ["EXAMPLES", "JSON", "SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "compare two models tensor by tensor"
+EXAMPLES = (
+    "nnr compare model.safetensors model.nnr",
+    "nnr compare model.safetensors decoded.safetensors --tolerance 0.01",
+)
+#: What `--json` prints, for docs/cli.md.
+JSON = {
+    "a, b, tolerance": "names as given; null without a tolerance",
+    "same, equal": "within the tolerance; equal in all respects",
+    "size_a, size_b": "bytes of the files",
+    "only_a, only_b": "names of tensors that only one has",
+    "total": (
+        "differences of all tensors together: `elements`, `finite` (those finite in both), "
+        "`nonfinite` (NaN or infinite in one and not the same in the other), `max_error`, "
+        "`rms_error`, `psnr` (dB), `cosine`; null stands for a number that is not finite, as the psnr "
+        "without error"
+    ),
+    "tensors": (
+        "an object for each name: `name`, `shape_a`, `shape_b`, `dtype_a`, `dtype_b`, `bytes_a`, "
+        "`bytes_b` (null for the one that lacks it), `equal`, `errors` (as `total`; null where "
+        "nothing can be subtracted)"
+    ),
+}
 
 _HEAD = (
     "tensor", "shape", "dtype", "bytes A", "bytes B", "max error", "RMS error", "PSNR dB", "cosine", "result",

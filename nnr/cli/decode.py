@@ -30,9 +30,19 @@ from .streams import (
 )
 from .text import count, print_line
 
-__all__ = ["SUMMARY", "add_arguments", "run"]
+__all__ = ["EXAMPLES", "JSON", "SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "decode a bitstream to a model file"
+EXAMPLES = (
+    "nnr decode model.nnr -o decoded.safetensors",
+    "nnr decode model.nnr update1.nnr update2.nnr -o round2.npz",
+    "nnr decode - -o - --format npz < model.nnr > decoded.npz",
+)
+#: What `--json` prints, for docs/cli.md.
+JSON = {
+    "input, output": "the names as given; `input` is a list",
+    "tensors": "an object for each tensor written: `name`, `shape`, `dtype`",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

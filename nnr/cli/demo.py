@@ -19,9 +19,21 @@ import nnr
 
 from ..formats import load_tensors
 
-__all__ = ["MODEL", "QUALITIES", "SUMMARY", "add_arguments", "run"]
+__all__ = ["EXAMPLES", "JSON", "MODEL", "QUALITIES", "SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "code a bundled network at three qualities"
+EXAMPLES = (
+    "nnr demo",
+    "nnr demo --json",
+)
+#: What `--json` prints, for docs/cli.md.
+JSON = {
+    "model": "the file with the network",
+    "rows": (
+        "an object for each quality: `qp`, `bytes`, `ratio`, `bits_per_weight`, `max_error`, "
+        "`rms_error`, `encode_seconds`, `decode_seconds`"
+    ),
+}
 
 MODEL = Path(__file__).resolve().parent.parent / "data" / "lenet5.npz"
 QUALITIES = (-38, -32, -26)

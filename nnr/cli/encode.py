@@ -36,9 +36,33 @@ from .streams import (
 )
 from .text import count, decibels, folded_table, one_line, print_line, screen_of, shape_text
 
-__all__ = ["SUMMARY", "add_arguments", "run"]
+__all__ = ["EXAMPLES", "JSON", "SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "encode a model file as a bitstream"
+EXAMPLES = (
+    "nnr encode model.safetensors -o model.nnr",
+    "nnr encode model.safetensors -o model.nnr --target-size 1.2MB",
+    "nnr encode round1.npz --base model.nnr -o update1.nnr",
+)
+#: What `--json` prints, for docs/cli.md.
+JSON = {
+    "input, output": "the names as given",
+    "total_bytes, original_bytes": "size of the bitstream, of the tensors in memory",
+    "weights, bits_per_weight, ratio": (
+        "number of weights, 8 total_bytes / weights, original_bytes / total_bytes"
+    ),
+    "squared_error, max_error, psnr": (
+        "sum of squared differences, largest difference, peak signal-to-noise ratio in dB of all "
+        "tensors together; null where they were not measured (updates), psnr also without any error"
+    ),
+    "seconds": "time of encoding",
+    "notes": "what was done unasked, for the stream as a whole",
+    "tensors": (
+        "an object for each: `name`, `shape`, `dtype`, `weights`, `original_bytes`, `coded_bytes` "
+        "(headers included), `tool`, `qp` (null where nothing was quantized), `seconds`, "
+        "`squared_error`, `max_error`, `peak` (largest magnitude), `bits_per_weight`, `psnr`, `notes`"
+    ),
+}
 
 _HEAD = ("tensor", "shape", "tool", "qp", "bits/weight", "PSNR dB", "bytes")
 _RIGHT = {"qp", "bits/weight", "PSNR dB", "bytes"}
@@ -54,7 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, help="format of IN (default: by its name)")
     parser.add_argument(
         "--base", metavar="BASE", nargs="+", default=[],
-        help="behind IN: encode an update of these bitstreams, a model and its earlier updates in order",
+        help="behind IN: encode an update of these bitstreams, a model and its earlier updates in order "
+        "(default: none)",
     )  # fmt: skip
     add_limits(parser)
     amount = parser.add_mutually_exclusive_group()

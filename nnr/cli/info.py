@@ -24,9 +24,34 @@ from .options import add_limits, limits
 from .streams import add_out_of_band, read_bitstream, read_out_of_band
 from .text import count, folded_table, one_line, print_line, screen_of, shape_text
 
-__all__ = ["SUMMARY", "add_arguments", "run"]
+__all__ = ["EXAMPLES", "JSON", "SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "show units, tensors and tools of a bitstream"
+EXAMPLES = (
+    "nnr info model.nnr",
+    "nnr info model.nnr --json",
+)
+#: What `--json` prints, for docs/cli.md.
+JSON = {
+    "file, size": "name as given, bytes",
+    "profiles, dialect": ("general_profile_idc of each network; `standard` or `legacy` reading of profile 0"),
+    "networks": "a list of the parameters that each model parameter set gives",
+    "units": "by unit type: `count`, `bytes`",
+    "elements, bits_per_weight": "weights, and bits of the data units for each; null without weights",
+    "tools, capability_sets": (
+        "names of the tools in use, and of the tool lists (`nnr check --profile`) that the stream keeps to"
+    ),
+    "tensors": (
+        "an object for each coded tensor: `name`, `role`, `shape`, `elements`, `dtype`, "
+        "`payload_type`, `qp`, `tools`, `scan_order`, `unit` (its number), `payload_bytes`, "
+        "`bits_per_weight`; null for what cannot be told from headers"
+    ),
+    "metadata, metadata_problem, damaged": (
+        "whether there is a metadata unit, what keeps it from being read (or null), and whether that "
+        "is the fault of the stream"
+    ),
+    "originals": "an object for each tensor of the model: `name`, `shape`, `dtype`",
+}
 
 _HEAD = ("tensor", "shape", "dtype", "payload", "qp", "bits/weight", "bytes", "tools")
 _RIGHT = {"qp", "bits/weight", "bytes"}
@@ -52,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     facts |= {"metadata": originals.present, "metadata_problem": originals.problem}
     facts |= {"damaged": originals.damaged, "originals": originals.rows}
     if args.json:
-        print_line(json.dumps(facts))
+        print_line(json.dumps({"file": args.file, **facts}))
     else:
         _print_facts(args, facts)
     if originals.damaged:

@@ -106,17 +106,23 @@ def make_config(args: argparse.Namespace, config_type: Callable[..., Any]) -> An
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """`--threads`."""
     parser.add_argument(
-        "-T", "--threads", metavar="N", type=_positive, help="threads to use (default: one for each core)"
-    )
+        "-T", "--threads", metavar="N", type=_threads,
+        help="threads to use; 0: one for each core (default: 0)",
+    )  # fmt: skip
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
     """`--limit`."""
-    names = ", ".join(field.name for field in dataclasses.fields(Limits))
+    names = ", ".join(f"{f.name} ({_limit_default(f.default)})" for f in dataclasses.fields(Limits))
     parser.add_argument(
         "--limit", metavar="NAME=SIZE", action="append", type=_limit, default=[],
-        help=f"change what a stream may cost, for streams from a source you trust; NAME is one of {names}",
+        help=f"change what a stream may cost, for streams from a source you trust; NAME (default) is one of "
+        f"{names}",
     )  # fmt: skip
+
+
+def _limit_default(value: Any) -> str:
+    return "256 MiB, or max_output_ratio times the stream" if value is None else str(value)
 
 
 def limits(args: argparse.Namespace) -> Limits:
@@ -140,14 +146,11 @@ def parse_size(text: str) -> int:
     return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(prefix.lower() or " "))
 
 
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return value
+def _threads(text: str) -> int | None:
+    value = _whole_number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of threads")
+    return value or None
 
 
 def _argument(hint: Any, metadata: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -248,5 +251,7 @@ def _help(field: dataclasses.Field[Any], kind: Any) -> str:
         notes.append(f"default: {'on' if default else 'off'}")
     elif default is not None and default != ():
         notes.append(f"default: {default:g}" if isinstance(default, float) else f"default: {default}")
+    elif "by default" not in text:
+        notes.append("default: none")
     note = f"({'; '.join(notes)})".replace("%", "%%") if notes else ""
     return f"{text} {note}".strip()

@@ -1,8 +1,7 @@
-"""The parser of the command line, and everything that can end a command."""
+"""The whole command line, and everything that can end a command."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib
 import os
@@ -13,33 +12,30 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from .._version import __version__
 from .errors import CommandError, UsageError, describe
+from .parser import Parser
 from .text import OutputError, one_line
 
-__all__ = ["COMMANDS", "Parser", "build_parser", "main"]
+__all__ = ["COMMANDS", "build_parser", "main"]
 
-#: Subcommands in the order of the help; each is a module here with `SUMMARY`, `add_arguments` and `run`.
+#: Subcommands in the order of the help; each is a module here with `SUMMARY`, `EXAMPLES`,
+#: `add_arguments` and `run`.
 COMMANDS = ("encode", "decode", "info", "trace", "compare", "check", "demo")
 
 _DESCRIPTION = "Codec for neural network coding, ISO/IEC 15938-17 (NNR, NNC)."
 #: Commands that have nothing but what they print.
 _PRINTING = ("info", "trace", "compare", "check", "demo")
 
+_FIRST_STEPS = """first steps:
+  nnr demo                                      code a network that comes along
+  nnr encode model.safetensors -o model.nnr     compress a model of your own
+  nnr decode model.nnr -o decoded.safetensors   and back
+  nnr encode --help                             all options of a command"""
+
 _EPILOG = "Exit status: 0 done; 1 the input is bad, unsupported or does not match; 2 wrong usage."
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports wrong usage as one line; takes no abbreviated options, which new ones would make ambiguous."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"allow_abbrev": False, **options})
-
-    def error(self, message: str) -> NoReturn:
-        command = self.prog.partition(" ")[2]
-        raise UsageError(f"{command + ': ' if command else ''}{message} (see `{self.prog} --help`)")
 
 
 class _Ended(BaseException):
@@ -52,18 +48,24 @@ class _Ended(BaseException):
 
 def build_parser() -> Parser:
     """The parser of the whole command line; `args.run` is the function of the subcommand."""
-    parser = Parser(prog="nnr", description=_DESCRIPTION, epilog=_EPILOG)
-    parser.add_argument("--version", action="version", version=f"nnr {__version__}")
+    parser = Parser(prog="nnr", description=_DESCRIPTION, epilog=f"{_FIRST_STEPS}\n\n{_EPILOG}")
+    parser.add_argument("-V", "--version", action="version", version=f"nnr {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", parser_class=Parser)
     for name in COMMANDS:
         module = importlib.import_module(f".{name}", __package__)
         command = commands.add_parser(
-            name, help=module.SUMMARY, description=module.__doc__, epilog=_EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )  # fmt: skip
+            name, help=module.SUMMARY, description=module.__doc__, epilog=_epilog(module.EXAMPLES)
+        )
+        command.example = module.EXAMPLES[0]
         module.add_arguments(command)
+        command.usage = command.short_usage()
         command.set_defaults(run=module.run)
     return parser
+
+
+def _epilog(examples: Sequence[str]) -> str:
+    lines = "\n".join(f"  {example}" for example in examples)
+    return f"examples:\n{lines}\n\n{_EPILOG}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -112,8 +114,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     parser = build_parser()
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
     try:
-        args = parser.parse_args(argv)
+        args = parser.parse_args(words)
         if args.command is None:
             raise UsageError(f"a command is needed: {', '.join(COMMANDS)} (see `nnr --help`)")
         if sys.stdout is None and (args.command in _PRINTING or getattr(args, "json", False)):

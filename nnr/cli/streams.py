@@ -47,7 +47,7 @@ def add_out_of_band(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out-of-band", metavar="FILE.json",
         help="parameters that the last bitstream leaves to its environment, as JSON: "
-        '{"tensor id": {"tensor_dimensions": [...], ...}, ...}',
+        '{"tensor id": {"tensor_dimensions": [...], ...}, ...} (default: none)',
     )  # fmt: skip
 
 

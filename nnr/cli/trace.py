@@ -18,9 +18,23 @@ from .options import add_limits, limits
 from .streams import add_out_of_band, read_bitstream, read_out_of_band
 from .text import print_line
 
-__all__ = ["SUMMARY", "add_arguments", "run"]
+__all__ = ["EXAMPLES", "JSON", "SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "list every syntax element with its place"
+EXAMPLES = (
+    "nnr trace model.nnr",
+    "nnr trace model.nnr --bins | head -n 40",
+)
+#: What `--json` prints, for docs/cli.md.
+JSON = {
+    "size": "bytes",
+    "units": (
+        "an object for each: `index`, `name`, `type`, `byte_offset`, `size`, `depth`, `elements`; an "
+        "element has `name`, `bit_offset`, `width`, `descriptor`, `value`, `clause`, or is a "
+        "structure with `elements` of its own"
+    ),
+    "problems": "an object for each violation, with `message` and its place",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         nargs="+",
         default=[],
-        help="with --bins: the streams before an update, in order",
+        help="with --bins: the streams before an update, in order (default: none)",
     )
     parser.add_argument(
         "--legacy",

@@ -76,7 +76,7 @@ class EncoderConfig:
         None, "target instead of qp: size of the stream, never exceeded", metavar="SIZE", unit="bytes"
     )
     max_error: float | None = _option(
-        None, "target instead of qp: largest error of any quantized weight", metavar="E"
+        None, "target instead of qp: largest error of any quantized weight, in its own unit", metavar="E"
     )
     psnr: float | None = _option(
         None,

@@ -166,7 +166,7 @@ def test_a_tensor_that_cannot_be_coded_is_named(cli: Cli, bad: np.ndarray, tmp_p
         ["encode", "x.npz", "-o", "x.nnr", "--cabac-unary-length", "0"],
         ["encode", "x.npz", "-o", "x.nnr", "--qp-per-tensor", "name"],
         ["encode", "x.npz", "-o", "x.nnr", "--compat", "nncodec1", "--profile", "1"],
-        ["encode", "x.npz", "-o", "x.nnr", "--threads", "0"],
+        ["encode", "x.npz", "-o", "x.nnr", "--threads", "-1"],
         ["encode", "x.npz", "-o", "-", "--json"],
         ["encode", "x.npz", "-o", "x.nnr", "--lambda", "0"],
         ["decode", "x.nnr"],
