@@ -11,25 +11,28 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
 import os
 import sys
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from conformance.suite import canonical, tensor_digest  # noqa: E402
+from conformance.manifest import (
+    HERE,
+    Record,
+    expected_tensor,
+    profile_fields,
+    requires_field,
+    stream_fields,
+    write_part,
+)
 
 ARCHIVE = "vectors/third_party.zip"
-
-Record = dict[str, Any]
 
 #: Sections that a feature of the third-party vectors exercises; a feature that starts with the key counts.
 CLAUSES = {
@@ -84,7 +87,7 @@ def third_party(folder: Path, streams: dict[str, bytes]) -> Iterator[Record]:
                 "name": facts["name"],
                 **_stream(streams, f"{facts['tier']}/{file}", (path.parent / file).read_bytes()),
                 **common,
-                **_profile(facts["general_profile_idc"]),
+                **profile_fields(facts["general_profile_idc"]),
                 **_features(facts["features"]),
                 **_out_of_band(facts),
                 "expect": {"tensors": _tensors(facts["tensors"], path.parent / facts["npz"])},
@@ -98,9 +101,9 @@ def third_party(folder: Path, streams: dict[str, bytes]) -> Iterator[Record]:
                 "name": name,
                 **_stream(streams, f"{facts['tier']}/{facts['name']}/{step['file']}", data),
                 **common,
-                **_profile(step.get("general_profile_idc", facts["general_profile_idc"])),
+                **profile_fields(step.get("general_profile_idc", facts["general_profile_idc"])),
                 **_features(facts["features"]),
-                **_requires(list(before)),
+                **requires_field(list(before)),
                 **_out_of_band(step),
                 "expect": {"tensors": _tensors(step["tensors"], path.parent / step["npz"])},
             }
@@ -133,7 +136,7 @@ def quirks(folder: Path, streams: dict[str, bytes]) -> Iterator[Record]:
             "source": f"third-party vectors, quirks/{facts['stream']}",
             "producer": facts["peer"],
             "note": facts["title"],
-            **_profile(data[3]),
+            **profile_fields(data[3]),
             **rest,
         }
 
@@ -158,9 +161,11 @@ def specification(file: Path, streams: dict[str, bytes]) -> Iterator[Record]:
         "producer": "NNCodec 2.1.3",
         "basis": "hand computation",
         "clauses": ["syntax 2", "decoding 2", "decoding 3", "decoding 5", "decoding 6", "decoding 7"],
-        **_profile(1),
+        **profile_fields(1),
         "expect": {
-            "tensors": [_expected("w", "uniform", levels.astype(np.float32) * np.float32(0.125), levels)]
+            "tensors": [
+                expected_tensor("w", "uniform", levels.astype(np.float32) * np.float32(0.125), levels)
+            ]
         },
     }
     for entry in json.loads(file.read_text(encoding="utf-8"))["vectors"]:
@@ -172,8 +177,8 @@ def specification(file: Path, streams: dict[str, bytes]) -> Iterator[Record]:
             "source": "specification, vectors.json",
             "basis": "independent software",
             "note": entry["description"],
-            **_profile(data[3]),
-            **_requires([f"spec/{required}" for required in entry.get("requires", ())]),
+            **profile_fields(data[3]),
+            **requires_field([f"spec/{required}" for required in entry.get("requires", ())]),
             "expect": {"tensors": [_spec_tensor(name, t) for name, t in entry["tensors"].items()]},
         }
 
@@ -183,18 +188,7 @@ def specification(file: Path, streams: dict[str, bytes]) -> Iterator[Record]:
 
 
 def _stream(streams: dict[str, bytes], file: str, data: bytes) -> Record:
-    if file in streams:
-        raise ValueError(f"two streams are called {file}")
-    streams[file] = data
-    return {"archive": ARCHIVE, "file": file, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-
-
-def _profile(general_profile_idc: int) -> Record:
-    return {"edition": 1 + general_profile_idc, "profile": general_profile_idc}
-
-
-def _requires(names: list[str]) -> Record:
-    return {"requires": names} if names else {}
+    return stream_fields(streams, ARCHIVE, file, data)
 
 
 def _out_of_band(facts: Record) -> Record:
@@ -222,7 +216,7 @@ def _tensors(facts: list[Record], arrays: Path) -> list[Record]:
         method = tensor.get("method", "raw_float")
         method = "integer" if method == "skip" else method
         more = {key: tensor[key] for key in ("qp", "qp_density", "dq_flag", "scan_order") if key in tensor}
-        result.append(_expected(tensor["name"], method, array, levels, more))
+        result.append(expected_tensor(tensor["name"], method, array, levels, more=more))
     return result
 
 
@@ -231,51 +225,9 @@ def _spec_tensor(name: str, facts: Mapping[str, Any]) -> Record:
     levels = np.array(facts["integers"], np.int32).reshape(shape) if "integers" in facts else None
     if "reconstructed_int" in facts:
         values = np.array(facts["reconstructed_int"], np.int32).reshape(shape)
-        return _expected(name, "integer", values, levels)
+        return expected_tensor(name, "integer", values, levels)
     values = np.frombuffer(bytes.fromhex(facts["reconstructed_f32_hex"]), "<f4").reshape(shape)
-    return _expected(name, "raw_float" if levels is None else "quantized", values, levels)
-
-
-def _expected(
-    name: str, method: str, values: np.ndarray, levels: np.ndarray | None, more: Record | None = None
-) -> Record:
-    dtype = "int32" if values.dtype.kind in "iu" else "float32"
-    raw = method == "raw_float"
-    record = {"name": name, "shape": list(values.shape), "dtype": dtype, "method": method, **(more or {})}
-    if levels is not None:
-        record["levels"] = tensor_digest(name, canonical(levels, "int32"))
-    record["values"] = tensor_digest(name, canonical(values, dtype, exact_zeros=raw))
-    return record
-
-
-# ----------------------------------------------------------------------------------------------------
-# Writing
-
-
-def pack(streams: Mapping[str, bytes]) -> bytes:
-    """A zip archive of the streams that depends on nothing but them (and zlib)."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name in sorted(streams):
-            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            info.create_system, info.external_attr = 3, 0o100644 << 16
-            archive.writestr(info, streams[name], zipfile.ZIP_DEFLATED, 9)
-    return buffer.getvalue()
-
-
-def manifest(records: list[Record]) -> str:
-    """The manifest as text, one vector a line."""
-    head = {
-        "format": 1,
-        "standard": "ISO/IEC 15938-17",
-        "digest": (
-            "SHA-256 of name, dtype, shape (decimal, commas), each ended by a zero byte, then little-endian "
-            "C-order bytes; floats as float32, zeros positive except in raw_float tensors; levels as int32"
-        ),
-    }
-    lines = [json.dumps(record, ensure_ascii=False, separators=(",", ":")) for record in records]
-    start = json.dumps(head, indent=1)[:-2]
-    return start + ',\n "vectors": [\n' + ",\n".join(lines) + "\n ]\n}\n"
+    return expected_tensor(name, "raw_float" if levels is None else "quantized", values, levels)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -291,19 +243,12 @@ def main(arguments: list[str] | None = None) -> int:
         *third_party(options.shared / "vectors", streams),
         *quirks(options.shared / "vectors" / "quirks", streams),
     ]
-    text = manifest(records)
-    archive_path, manifest_path = HERE / ARCHIVE, HERE / "manifest.json"
+    tiers = {"spec", "main", "assembled", "edition1", "quirks"}
+    same = write_part(tiers, records, ARCHIVE, streams, check=options.check)
     if options.check:
-        with zipfile.ZipFile(archive_path) as opened:
-            packed = {name: opened.read(name) for name in opened.namelist()}
-        same = packed == streams and manifest_path.read_text(encoding="utf-8") == text
         print("up to date" if same else "the packed vectors differ from their source")
         return 0 if same else 1
-    archive_path.parent.mkdir(exist_ok=True)
-    archive = pack(streams)
-    archive_path.write_bytes(archive)
-    manifest_path.write_text(text, encoding="utf-8", newline="\n")
-    print(f"{len(records)} vectors; archive {len(archive)} bytes, manifest {len(text.encode())} bytes")
+    print(f"{len(records)} vectors")
     return 0
 
 

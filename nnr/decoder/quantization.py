@@ -47,7 +47,8 @@ def step_size(qp: int, qp_density: int) -> float:
         qp_density: QpDensity, 0..7; the step size doubles every ``2**qp_density`` steps of `qp`.
     """
     m = (1 << qp_density) + (qp & ((1 << qp_density) - 1))
-    return math.ldexp(m, (qp >> qp_density) - qp_density)
+    exponent = (qp >> qp_density) - qp_density
+    return math.ldexp(m, exponent) if exponent < 1000 else math.inf  # far beyond binary32, where it counts
 
 
 def qp_of_step(step: float, qp_density: int) -> int:

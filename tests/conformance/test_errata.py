@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from conformance.suite import Suite
+from nnr.conformance.suite import Suite
 from tests.shared import ROOT, shared_path
 
 TEXT = (ROOT / "docs" / "errata.md").read_text(encoding="utf-8")

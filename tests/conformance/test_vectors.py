@@ -15,7 +15,7 @@ import pytest
 
 import nnr
 from conformance import pack_vectors
-from conformance.suite import Suite, Vector, canonical, compare, tensor_digest
+from nnr.conformance.suite import Suite, Vector, canonical, compare, tensor_digest
 from tests.shared import shared_path
 
 SUITE = Suite()

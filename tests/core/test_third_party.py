@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import nnr
-from conformance.suite import Suite, Vector
 from nnr import core
+from nnr.conformance.suite import Suite, Vector
 from nnr.core import ParamOpt, Tensor, Unit
 from nnr.decoder import payload as payload_module
 

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from conformance.suite import Suite
+from nnr.conformance.suite import Suite
 from nnr.decoder.bins import trace_bins
 
 TABLE = Path(__file__).parent / "worked_example_bins.csv"
