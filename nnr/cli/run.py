@@ -23,11 +23,11 @@ __all__ = ["COMMANDS", "build_parser", "main"]
 
 #: Subcommands in the order of the help; each is a module here with `SUMMARY`, `EXAMPLES`,
 #: `add_arguments` and `run`.
-COMMANDS = ("encode", "decode", "info", "trace", "compare", "check", "demo", "completion")
+COMMANDS = ("encode", "decode", "info", "trace", "compare", "check", "conformance", "demo", "completion")
 
 _DESCRIPTION = "Codec for neural network coding, ISO/IEC 15938-17 (NNR, NNC)."
 #: Commands that have nothing but what they print.
-_PRINTING = ("info", "trace", "compare", "check", "demo", "completion")
+_PRINTING = ("info", "trace", "compare", "check", "conformance", "demo", "completion")
 
 _FIRST_STEPS = """first steps:
   nnr demo                                      code a network that comes along
