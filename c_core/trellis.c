@@ -1,8 +1,8 @@
 /* trellis.c - (encoding 5.4) dependent quantization by the Viterbi algorithm, distortion alone.
 
    Costs are in units of the squared step. What a transition adds depends only on the parities of state and index
-   (trellis.h): four numbers a weight, made for a piece of the scan at once. One byte a weight keeps the eight
-   decisions; the way back reads states from them, and then levels follow for a whole piece at once.
+   (trellis.h): four numbers a weight. One byte a weight keeps the eight decisions; the way back reads states from them,
+   and levels follow.
 
    No step depends on how a machine orders its sums: results are the same everywhere. */
 #include <stdlib.h>
@@ -13,13 +13,7 @@
 #include "trellis.h"
 #include "trellis_loops.h"
 
-typedef struct {
-    double size[PIECE_POSITIONS]; /* x */
-    distances distance;
-    int32_t code[PIECE_POSITIONS];  /* what levels follow from: the lowest candidate, see measure */
-    uint8_t trace[PIECE_POSITIONS]; /* of the way back */
-    int32_t level[PIECE_POSITIONS];
-} piece;
+enum { TRACED_TOGETHER = 64 };
 
 static const trellis_kernels *kernels(void)
 {
@@ -58,25 +52,45 @@ static unsigned cheapest_state(const path_costs *costs)
 
 void nnr_list_ways_back(way_back *ways)
 {
+    way_back other[8]; /* what bit `state` of a decision changes */
     unsigned decision, state;
-    for (decision = 0; decision < 256; decision++) {
-        ways[decision] = 0;
-        for (state = 0; state < 8; state++) {
-            const unsigned parity = decision >> state & 1;
-            ways[decision] |= (way_back)(8 * predecessor(state, parity) + parity * BACK_PARITY) << (8 * state);
-        }
+    ways[0] = 0;
+    for (state = 0; state < 8; state++) {
+        const way_back by_0 = 8 * predecessor(state, 0), by_1 = 8 * predecessor(state, 1) + BACK_PARITY;
+        ways[0] |= by_0 << (8 * state);
+        other[state] = (by_0 ^ by_1) << (8 * state);
     }
+    for (state = 0; state < 8; state++)
+        for (decision = 0; decision < 1u << state; decision++)
+            ways[decision | 1u << state] = ways[decision] ^ other[state];
 }
 
-/* From the state behind a piece to the one before it, both times 8. */
-NNR_NOINLINE unsigned trace_back(unsigned state8, const way_back *ways, const uint8_t *decisions, int64_t count,
-                                 uint8_t *trace)
+/* The same by decisions as the loops over weights make them. */
+static void list_ways_by_kernel_decisions(way_back *ways)
 {
+    way_back by_state[256];
+    unsigned d;
+    nnr_list_ways_back(by_state);
+    for (d = 0; d < 256; d++)
+        ways[d ^ 0xcc] = by_state[(d & 0xf) | (d >> 2 & 0x30) | (d << 2 & 0xc0)];
+}
+
+/* From the state behind a row to the one before it, both times 8; levels take the place of codes. The way back and the
+   levels of what it has passed already do not wait for each other. */
+static unsigned trace_back(const trellis_kernels *loops, unsigned state8, const way_back *ways,
+                           const uint8_t *decisions, const float *weights, int64_t count, int32_t *levels)
+{
+    uint8_t trace[TRACED_TOGETHER];
     unsigned back = state8;
-    int64_t i;
-    for (i = count - 1; i >= 0; i--) {
-        back = (unsigned)(ways[decisions[i]] >> (back & 63)) & 0xff; /* the parity at bit 6 does not count */
-        trace[i] = (uint8_t)back;
+    while (count > 0) {
+        const int64_t length = smaller(count, TRACED_TOGETHER);
+        int64_t i;
+        count -= length;
+        for (i = length - 1; i >= 0; i--) {
+            back = (unsigned)(ways[decisions[count + i]] >> (back & 63)) & 0xff; /* the parity at bit 6 does not count */
+            trace[i] = (uint8_t)back;
+        }
+        loops->find_levels(weights + count, trace, length, levels + count);
     }
     return back & BACK_STATE;
 }
@@ -110,8 +124,7 @@ int nnr_quantize_trellis(const float *weights, int32_t *levels, int64_t rows, in
     scan_pieces scan;
     way_back ways[256];
     uint8_t *decisions, *end;
-    piece *p;
-    int64_t number, first;
+    int64_t number, row;
     unsigned state;
     int status = NNR_OK;
 
@@ -124,8 +137,7 @@ int nnr_quantize_trellis(const float *weights, int32_t *levels, int64_t rows, in
         return NNR_ERR_ARGUMENT;
     scan = scan_pieces_of(rows, cols, block_side(scan_order, rows, cols));
     decisions = malloc((size_t)(rows * cols));
-    p = malloc(sizeof *p);
-    if (!decisions || !p)
+    if (!decisions)
         status = NNR_ERR_MEMORY;
 
     costs.even_a = pair_of(0.0, unreached);
@@ -133,31 +145,22 @@ int nnr_quantize_trellis(const float *weights, int32_t *levels, int64_t rows, in
     end = decisions;
     for (number = 0; number < scan.count && status == NNR_OK; number++) {
         const run r = scan_piece(&scan, number);
-        const int64_t count = r.height * r.width;
-        if (!nnr_trellis_sizes(weights, &r, (double)step, p->size))
-            status = NNR_ERR_LEVEL;
-        else {
-            for (first = 0; first < count; first += MEASURED_POSITIONS) {
-                const int64_t length = smaller(MEASURED_POSITIONS, count - first);
-                loops->measure(p->size + first, length, &p->distance, p->code + first);
-                loops->extend_paths(&costs, &p->distance, length, end + first);
-            }
-            nnr_trellis_copy(levels, &r, p->code, 1); /* codes wait where the levels will be */
-            end += count;
+        for (row = 0; row < r.height; row++, end += r.width) {
+            const int64_t start = r.first + row * r.stride; /* codes wait where the levels will be */
+            if (!loops->extend(&costs, weights + start, r.width, (double)step, levels + start, end))
+                status = NNR_ERR_LEVEL;
         }
     }
-    nnr_list_ways_back(ways);
+    list_ways_by_kernel_decisions(ways);
     state = 8 * cheapest_state(&costs);
     for (number = scan.count - 1; number >= 0 && status == NNR_OK; number--) {
         const run r = scan_piece(&scan, number);
-        const int64_t count = r.height * r.width;
-        end -= count;
-        nnr_trellis_copy(levels, &r, p->code, 0);
-        state = trace_back(state, ways, end, count, p->trace);
-        loops->find_levels(p->code, p->trace, count, p->level);
-        nnr_trellis_store(weights, &r, p->level, levels);
+        for (row = r.height - 1; row >= 0; row--) {
+            const int64_t start = r.first + row * r.stride;
+            end -= r.width;
+            state = trace_back(loops, state, ways, end, weights + start, r.width, levels + start);
+        }
     }
     free(decisions);
-    free(p);
     return status;
 }

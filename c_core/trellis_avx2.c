@@ -1,8 +1,120 @@
-/* trellis_avx2.c - the loops of the trellises for machines with AVX2. */
+/* trellis_avx2.c - the loops of the trellises for machines with AVX2.
+
+   `extend` is that of trellis_kernels.h, four doubles at a time. A step of the paths waits for the one before, so the
+   next few weights are measured between steps: neither of both has the machine for itself. */
 #include "platform.h"
 
 #ifdef NNR_AVX2
-#define KERNEL NNR_NOINLINE __attribute__((target("avx2")))
+#include <immintrin.h>
+#include <math.h> /* HUGE_VAL */
+#include <string.h>
+
+#include "trellis.h"
+#include "trellis_loops.h"
+
+#define AVX2 __attribute__((target("avx2")))
+
+enum { GROUP = 4 }; /* weights that are measured together */
+
+/* What the candidates of classes 0, 2, 3, 1 are more than the lowest one, by the residue of that. */
+static const double AFTER_LOWEST[4][4] = {{0, 2, 3, 1}, {3, 1, 2, 0}, {2, 0, 1, 3}, {1, 3, 0, 2}};
+
+typedef struct {
+    double size[GROUP], lowest[GROUP]; /* x and the lowest candidate */
+    int32_t residue[GROUP];            /* of that */
+} measures;
+
+/* Returns all ones for weights whose levels would not fit, or that are no numbers. */
+NNR_INLINE AVX2 __m256d measure(const float *weights, __m256d step, measures *m, int32_t *code)
+{
+    const __m128 sizes = _mm_andnot_ps(_mm_set1_ps(-0.0f), _mm_loadu_ps(weights));
+    const __m256d x = _mm256_div_pd(_mm256_cvtps_pd(sizes), step), zero = _mm256_mul_pd(x, x);
+    const __m128i one = _mm_set1_epi32(1);
+    const __m128i below = _mm_sub_epi32(_mm256_cvttpd_epi32(x), one), whole = _mm_max_epi32(below, one);
+    const __m256d lowest = _mm256_cvtepi32_pd(whole);
+    /* where the lowest is not 1, zero is no better than these either */
+    const __m256d from4 = _mm256_sub_pd(x, _mm256_set1_pd(4.0)), from3 = _mm256_sub_pd(x, _mm256_set1_pd(3.0));
+    const __m256d for_even = _mm256_cmp_pd(zero, _mm256_mul_pd(from4, from4), _CMP_LT_OQ);
+    const __m256d for_odd = _mm256_cmp_pd(zero, _mm256_mul_pd(from3, from3), _CMP_LT_OQ);
+    const __m256d less =
+        _mm256_add_pd(_mm256_and_pd(for_even, _mm256_set1_pd(1.0)), _mm256_and_pd(for_odd, _mm256_set1_pd(2.0)));
+    _mm256_storeu_pd(m->size, x);
+    _mm256_storeu_pd(m->lowest, lowest);
+    _mm_storeu_si128((__m128i *)(void *)m->residue, _mm_and_si128(whole, _mm_set1_epi32(3)));
+    _mm_storeu_si128((__m128i *)(void *)code, _mm256_cvttpd_epi32(_mm256_sub_pd(lowest, less)));
+    return _mm256_cmp_pd(x, _mm256_set1_pd((double)LEVEL_LIMIT), _CMP_NLE_UQ);
+}
+
+/* Costs of states 0 2 | 3 1 and 4 6 | 7 5: in each lane the two predecessors of two states, the lower one first. */
+typedef struct {
+    __m256d low, high;
+} lanes;
+
+NNR_INLINE AVX2 unsigned extend_path(lanes *c, const double *size, const double *lowest, int residue)
+{
+    const __m256d nowhere = _mm256_set1_pd(HUGE_VAL);
+    const __m256d x = _mm256_broadcast_sd(size);
+    const __m256d n = _mm256_add_pd(_mm256_broadcast_sd(lowest), _mm256_loadu_pd(AFTER_LOWEST[residue]));
+    const __m256d error = _mm256_sub_pd(x, n);
+    const __m256d zero = _mm256_blend_pd(_mm256_mul_pd(x, x), nowhere, 0xa); /* for classes 0 and 3 */
+    const __m256d distance = _mm256_min_pd(zero, _mm256_mul_pd(error, error));
+    const __m256d parity0 = _mm256_unpacklo_pd(distance, distance), parity1 = _mm256_unpackhi_pd(distance, distance);
+    const __m256d to0167_0 = _mm256_add_pd(c->low, parity0), to0167_1 = _mm256_add_pd(c->high, parity1);
+    const __m256d to2345_0 = _mm256_add_pd(c->high, parity0), to2345_1 = _mm256_add_pd(c->low, parity1);
+    const __m256d a = _mm256_min_pd(to0167_0, to0167_1), b = _mm256_min_pd(to2345_0, to2345_1);
+    const __m256d by_1 = _mm256_cmp_pd(to0167_1, to0167_0, _CMP_LT_OQ);
+    const __m256d by_0 = _mm256_cmp_pd(to2345_0, to2345_1, _CMP_LT_OQ);
+    c->low = _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(b, a), 0x20);
+    c->high = _mm256_permute2f128_pd(_mm256_unpacklo_pd(b, a), _mm256_unpackhi_pd(a, b), 0x31);
+    return (unsigned)_mm256_movemask_ps(_mm256_shuffle_ps(_mm256_castpd_ps(by_1), _mm256_castpd_ps(by_0), 0x88));
+}
+
+NNR_INLINE AVX2 void extend_by_group(lanes *c, const measures *m, uint8_t *decisions, int64_t count)
+{
+    int64_t i;
+    for (i = 0; i < count; i++)
+        decisions[i] = (uint8_t)extend_path(c, m->size + i, m->lowest + i, m->residue[i]);
+}
+
+NNR_NOINLINE AVX2 int extend(path_costs *costs, const float *weights, int64_t count, double step, int32_t *code,
+                             uint8_t *decisions)
+{
+    const __m256d steps = _mm256_set1_pd(step);
+    __m256d misfits = _mm256_setzero_pd();
+    measures group[2]; /* one that is measured, one that paths go through */
+    float last_weights[GROUP] = {0.0f};
+    int32_t last_codes[GROUP];
+    const int64_t rest = count % GROUP;
+    lanes c;
+    int64_t i;
+    unsigned ready = 0;
+
+    c.low = _mm256_set_m128d(costs->odd_b, costs->even_a);
+    c.high = _mm256_set_m128d(costs->odd_a, costs->even_b);
+    if (count >= GROUP)
+        misfits = measure(weights, steps, &group[0], code);
+    for (i = 0; i + 2 * GROUP <= count; i += GROUP, ready ^= 1) {
+        const __m256d more = measure(weights + i + GROUP, steps, &group[ready ^ 1], code + i + GROUP);
+        extend_by_group(&c, &group[ready], decisions + i, GROUP);
+        misfits = _mm256_or_pd(misfits, more);
+    }
+    if (count >= GROUP)
+        extend_by_group(&c, &group[ready], decisions + i, GROUP);
+    if (rest > 0) {
+        memcpy(last_weights, weights + count - rest, (size_t)rest * sizeof *weights);
+        misfits = _mm256_or_pd(misfits, measure(last_weights, steps, &group[0], last_codes));
+        memcpy(code + count - rest, last_codes, (size_t)rest * sizeof *code);
+        extend_by_group(&c, &group[0], decisions + count - rest, rest);
+    }
+    costs->even_a = _mm256_castpd256_pd128(c.low);
+    costs->odd_b = _mm256_extractf128_pd(c.low, 1);
+    costs->even_b = _mm256_castpd256_pd128(c.high);
+    costs->odd_a = _mm256_extractf128_pd(c.high, 1);
+    return _mm256_movemask_pd(misfits) == 0;
+}
+
+#define HAS_EXTEND
+#define KERNEL NNR_NOINLINE AVX2
 #define KERNELS nnr_trellis_avx2
 #include "trellis_kernels.h"
 #else

@@ -7,14 +7,6 @@
 #include "pair.h"
 #include "scan.h"
 
-enum { MEASURED_POSITIONS = 512 }; /* their distances stay in the first-level cache */
-
-/* What weights add to paths, by the parity of the state before and of the index. */
-typedef struct {
-    double even0[MEASURED_POSITIONS], even1[MEASURED_POSITIONS];
-    double odd0[MEASURED_POSITIONS], odd1[MEASURED_POSITIONS];
-} distances;
-
 /* One step back as a word: byte s has what there is to know if a path reaches state s. */
 typedef uint64_t way_back;
 enum { BACK_STATE = 0x38, BACK_ODD = 0x08, BACK_PARITY = 0x40 }; /* state before, times 8; its parity; that of the index */
@@ -26,9 +18,13 @@ typedef struct {
 
 typedef struct {
     int (*load_row)(const float *weights, int64_t count, double step, double *size);
-    void (*measure)(const double *size, int64_t count, distances *d, int32_t *code);
-    void (*extend_paths)(path_costs *costs, const distances *d, int64_t count, uint8_t *decisions);
-    void (*find_levels)(const int32_t *code, const uint8_t *trace, int64_t count, int32_t *levels);
+    /* Paths go on through a row of weights. Writes codes, which levels follow from, and decisions: a bit for each of
+       the states 0 1 2 3 6 7 4 5, from the lowest bit on, is the parity by which the state is reached, inverted for
+       states 2 to 5. Returns 0 if a level would not fit 32 bits, or if a weight is not a number. */
+    int (*extend)(path_costs *costs, const float *weights, int64_t count, double step, int32_t *code,
+                  uint8_t *decisions);
+    /* Levels take the place of their codes. */
+    void (*find_levels)(const float *weights, const uint8_t *trace, int64_t count, int32_t *levels);
 } trellis_kernels;
 
 extern const trellis_kernels nnr_trellis_plain;
@@ -36,7 +32,7 @@ extern const trellis_kernels nnr_trellis_plain;
 extern const trellis_kernels nnr_trellis_avx2;
 #endif
 
-/* The words of the 256 decisions. */
+/* The words of 256 decisions whose bit s is the parity by which state s is reached. */
 void nnr_list_ways_back(way_back *ways);
 
 #endif
