@@ -1,6 +1,7 @@
 # make demo      install into a fresh .venv and code a small trained network
 # make test      fresh .venv with everything the tests need, then ruff, mypy and pytest
 # make check     the same checks in the .venv that is there (made if missing or out of date)
+# make portable  the tests of the core on a build without vector instructions
 # make interop   code with us, decode with NNCodec, and the other way round (NNCodec in .venv-peer)
 # make bench     the benchmarks against NNCodec; rewrites the tables in docs/
 # make build     sdist and wheel into dist/, installed and tested outside the checkout
@@ -18,10 +19,10 @@ EVAL_PYTHON ?=
 # What the installed package is made of; Python sources are used in place and need no new installation.
 RECIPE := setup.py setup.cfg pyproject.toml MANIFEST.in nnr/_core_build.py nnr/_version.py $(wildcard c_core/*)
 
-.PHONY: help demo test check interop bench build clean
+.PHONY: help demo test check portable interop bench build clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 7
+	@sed -n 's/^# //p' Makefile | head -n 8
 
 demo:
 	rm -rf $(VENV) build
@@ -37,6 +38,12 @@ check: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+portable: $(VENV)/.ready
+	rm -rf build
+	NNR_NO_SIMD=1 $(BIN)/python $(PIP) --force-reinstall --no-deps --editable .
+	$(BIN)/python -m pytest tests/core $(PYTEST_ARGS); status=$$?; rm -rf build; \
+	$(BIN)/python $(PIP) --force-reinstall --no-deps --editable . && exit $$status
 
 interop: $(VENV)/.ready $(PEER)/.ready
 	$(BIN)/python -m pytest -m interop $(PYTEST_ARGS)

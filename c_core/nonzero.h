@@ -9,7 +9,7 @@
 
 enum { MASK_POSITIONS = 64 };
 
-#if !defined(NNR_PORTABLE) && (defined(__SSE2__) || defined(_M_X64))
+#if defined(NNR_SSE2)
 #include <emmintrin.h>
 NNR_INLINE uint64_t nonzero_of_16(const int32_t *numbers)
 {
@@ -21,7 +21,7 @@ NNR_INLINE uint64_t nonzero_of_16(const int32_t *numbers)
     const __m128i zeros = _mm_packs_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
     return (uint64_t)_mm_movemask_epi8(zeros) ^ 0xffff;
 }
-#elif !defined(NNR_PORTABLE) && defined(__ARM_NEON) && defined(__aarch64__)
+#elif defined(NNR_NEON)
 #include <arm_neon.h>
 NNR_INLINE uint64_t nonzero_of_16(const int32_t *numbers)
 {

@@ -5,9 +5,7 @@
 
 #include "platform.h"
 
-#if defined(NNR_PORTABLE)
-#define NNR_PAIR_PLAIN
-#elif defined(__SSE2__) || defined(_M_X64)
+#if defined(NNR_SSE2)
 #include <emmintrin.h>
 typedef __m128d pair;
 
@@ -32,7 +30,7 @@ NNR_INLINE unsigned sixteen_bits(eight_masks a, eight_masks b)
 }
 NNR_INLINE void pair_store(double *to, pair a) { _mm_storeu_pd(to, a); }
 
-#elif defined(__ARM_NEON) && defined(__aarch64__)
+#elif defined(NNR_NEON)
 #include <arm_neon.h>
 typedef float64x2_t pair;
 

@@ -1,6 +1,7 @@
 /* platform.h - the few things C99 has no words for: inlining, branch hints, leading zeros.
 
-   Everything has a portable fallback; NNR_PORTABLE forces it, so that it is tested too. */
+   Everything has a portable fallback; NNR_PORTABLE forces it, so that it is tested too. NNR_NO_SIMD does so for vector
+   instructions alone. */
 #ifndef NNR_PLATFORM_H
 #define NNR_PLATFORM_H
 
@@ -22,9 +23,17 @@
 #endif
 #define NNR_UNLIKELY(condition) (!NNR_LIKELY(!(condition)))
 
-/* Functions may be compiled for a later instruction set than the rest, and chosen when it is there. */
-#if defined(__GNUC__) && defined(__x86_64__) && !defined(NNR_PORTABLE)
+/* Vector instructions of the machine's base set; and functions may be compiled for a later set than the rest, and chosen
+   when it is there. */
+#if !defined(NNR_PORTABLE) && !defined(NNR_NO_SIMD)
+#if defined(__SSE2__) || defined(_M_X64)
+#define NNR_SSE2
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#define NNR_NEON
+#endif
+#if defined(__GNUC__) && defined(__x86_64__)
 #define NNR_AVX2
+#endif
 #endif
 
 /* Leading zeros of a non-zero word. */

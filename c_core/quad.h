@@ -7,9 +7,7 @@
 
 #include "platform.h"
 
-#if defined(NNR_PORTABLE)
-#define NNR_QUAD_PLAIN
-#elif defined(__SSE2__) || defined(_M_X64)
+#if defined(NNR_SSE2)
 #include <emmintrin.h>
 typedef __m128 quad;
 typedef __m128 quad_mask; /* all ones or all zeros in a lane */
@@ -35,7 +33,7 @@ NNR_INLINE quad quad_odds(quad a, quad b) { return _mm_shuffle_ps(a, b, _MM_SHUF
 NNR_INLINE quad_mask mask_evens(quad_mask a, quad_mask b) { return quad_evens(a, b); }
 NNR_INLINE quad_mask mask_odds(quad_mask a, quad_mask b) { return quad_odds(a, b); }
 
-#elif defined(__ARM_NEON) && defined(__aarch64__)
+#elif defined(NNR_NEON)
 #include <arm_neon.h>
 typedef float32x4_t quad;
 typedef uint32x4_t quad_mask;

@@ -1,10 +1,12 @@
 """Recipe for `nnr._core`, the C core behind `nnr.core`. Runs only at build time.
 
-The declarations are read from `c_core/nnr_core.h`, between its two marker comments, so they exist once.
+The declarations are read from `c_core/nnr_core.h`, between its two marker comments, so they exist once. With
+NNR_NO_SIMD=1 in the environment the core is built without vector instructions of its own; results are the same.
 """
 
 from __future__ import annotations
 
+import os
 import sysconfig
 from pathlib import Path
 
@@ -54,6 +56,7 @@ ffibuilder.set_source(
     include_dirs=["c_core"],
     depends=[f"c_core/{path.name}" for path in sorted((ROOT / "c_core").glob("*.h"))],
     extra_compile_args=compile_args(),
+    define_macros=[("NNR_NO_SIMD", "1")] if os.environ.get("NNR_NO_SIMD") == "1" else [],
     py_limited_api=not FREE_THREADED,  # which has no limited API
 )
 
