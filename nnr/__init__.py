@@ -27,6 +27,7 @@ from .errors import (
 from .files import encode, load_file, save_file
 from .limits import Limits
 from .syntax.describe import describe
+from .topology import Topology
 
 __all__ = [
     "BitstreamError",
@@ -46,6 +47,7 @@ __all__ = [
     "SyntaxValueError",
     "TensorReport",
     "Tensors",
+    "Topology",
     "TruncatedError",
     "UnsupportedError",
     "__version__",

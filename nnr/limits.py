@@ -30,6 +30,7 @@ class Limits:
         max_recursion: depth of aggregate units in aggregate units.
         max_list_entries: entries of all codebooks of a stream together, and of one list in a header: ids,
         entry points, dimensions of a pruned element.
+        max_topology_bytes: bytes of a topology once inflated.
     """
 
     max_tensor_elements: int = 1 << 31
@@ -41,6 +42,7 @@ class Limits:
     max_dimensions: int = 64
     max_recursion: int = 8
     max_list_entries: int = 1 << 20
+    max_topology_bytes: int = 1 << 26
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -62,7 +64,7 @@ class Limits:
     def unlimited(cls) -> Limits:
         """No limit but those of the machine: for streams from a trusted source."""
         most = 1 << 62
-        return cls(most, most, most, most, most, most, most, 1000, most)
+        return cls(most, most, most, most, most, most, most, 1000, most, most)
 
     def check(self, name: str, value: int, what: str, *, allowed: int | None = None) -> None:
         """Raise `LimitError` when `value` is beyond the limit called `name` (or beyond `allowed`)."""

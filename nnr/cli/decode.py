@@ -15,6 +15,7 @@ import numpy as np
 import nnr
 
 from ..formats import FORMATS
+from .containers import add_into, check_into, notes_on, write_container
 from .errors import CommandError, UsageError, about
 from .options import add_limits, add_threads, limits
 from .progress import Progress
@@ -26,7 +27,6 @@ from .streams import (
     check_output,
     model_format,
     read_out_of_band,
-    write_model,
 )
 from .text import count, print_line
 
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `nnr decode`."""
     parser.add_argument("base", metavar="BASE", help="bitstream of a model; `-` is standard input")
     parser.add_argument("updates", metavar="UPDATE", nargs="*", help="bitstreams of its updates, in order")
-    add_output_arguments(parser, "model file to write, .npz or .safetensors")
+    add_output_arguments(parser, f"model file to write, .{', .'.join(FORMATS)}")
     parser.add_argument("--format", choices=FORMATS, help="format of OUT (default: by its name)")
     parser.add_argument(
         "--raw", action="store_true", help="the tensors of the last bitstream as carried, not accumulated"
@@ -59,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="plain: parameters as a framework loads them; coded: every coded tensor under its own id "
         "(default: plain)",
     )  # fmt: skip
+    add_into(parser)
     add_out_of_band(parser)
     add_limits(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
@@ -77,22 +78,29 @@ def run(args: argparse.Namespace) -> int:
     if args.form == "coded" and args.updates and not args.raw:
         raise UsageError("decode: --form coded of several bitstreams needs --raw")
     format_name = model_format(args.output, args.format)
+    check_into(args, format_name)
     out_of_band = read_out_of_band(args)
-    check_output(args.output, force=args.force, inputs=streams)
-    tensors = _decode(streams, args, out_of_band)
-    write_model(tensors, args.output, format_name, force=args.force)
+    check_output(args.output, force=args.force, inputs=[*streams, *filter(None, [args.into])])
+    tensors, topology = _decode(streams, args, out_of_band)
+    with about(args.base):
+        notes = notes_on(topology, args, format_name)
+    write_container(tensors, topology, args, format_name)
     if args.json:
         rows = [{"name": n, "shape": list(a.shape), "dtype": a.dtype.name} for n, a in tensors.items()]
         print_line(json.dumps({"input": streams, "output": args.output, "tensors": rows}))
     elif not (args.quiet or args.output == STDIO):
         weights = sum(a.size for a in tensors.values())
         print_line(f"{args.output}: {count(len(tensors), 'tensor')}, {count(weights, 'weight')}")
+        for note in notes:
+            print_line(f"note: {note}")
     return 0
 
 
 def _decode(
     streams: list[str], args: argparse.Namespace, out_of_band: Mapping[str, Any] | None
-) -> Mapping[str, np.ndarray]:
+) -> tuple[Mapping[str, np.ndarray], nnr.Topology | None]:
+    """Tensors of the last stream, or the model after it, and the topology of the first."""
+    topology = None
     decoder = nnr.Decoder(threads=args.threads, limits=limits(args))
     for number, name in enumerate(streams, 1):
         last = number == len(streams)
@@ -103,9 +111,11 @@ def _decode(
                 out_of_band=out_of_band if last else None,
                 progress=progress,
             )
+            if number == 1 and args.form == "plain" and not args.raw:
+                topology = tensors.report.topology
             if number > 1 and not tensors.report.update:
                 raise CommandError(
                     f"{name}: a complete model, not an update; the first bitstream is the base, "
                     "its updates follow in order"
                 )
-    return tensors if args.raw or len(streams) == 1 else decoder.model
+    return tensors if args.raw or len(streams) == 1 else decoder.model, topology

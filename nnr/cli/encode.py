@@ -22,6 +22,7 @@ import nnr
 from ..encoder.pipeline import EncodedStream, encode_stream
 from ..encoder.report import EncodeReport, TensorReport
 from ..formats import FORMATS, atomic_output
+from .containers import add_with_topology, with_container
 from .errors import UsageError, about, as_flags, as_limits, describe
 from .options import add_config_options, add_limits, add_threads, limits, make_config
 from .progress import Progress
@@ -73,7 +74,8 @@ _ROWS_WITHOUT_SCREEN = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `nnr encode`."""
-    parser.add_argument("input", metavar="IN", help="model file, .npz or .safetensors; `-` is standard input")
+    known = f"model file, .{', .'.join(FORMATS)}"
+    parser.add_argument("input", metavar="IN", help=f"{known}; `-` is standard input")
     add_output_arguments(parser, "bitstream to write, usually NAME.nnr")
     parser.add_argument("--format", choices=FORMATS, help="format of IN (default: by its name)")
     parser.add_argument(
@@ -90,6 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--no-progress", action="store_true", help="no progress bar on a terminal")
+    add_with_topology(parser)
     add_threads(parser)
     add_config_options(parser, nnr.EncoderConfig)
 
@@ -102,14 +105,16 @@ def run(args: argparse.Namespace) -> int:
     if [args.input, *args.base].count(STDIO) > 1:
         raise UsageError("encode: `-` can stand for one input only")
     config = make_config(args, nnr.EncoderConfig)
-    if args.base:
-        _check_update(config)
     check_output(args.output, force=args.force, inputs=[args.input, *args.base])
     base = _base(args)
-    tensors = read_model(args.input, args.format)
+    tensors = read_model(args.input, args.format, key=args.key)
+    config, unasked = with_container(config, args, tensors)
+    if args.base:
+        _check_update(config)
     with Progress(wanted=not (args.quiet or args.no_progress)) as progress, about(args.input):
         measure = args.json or _wants_table(args)
         stream = _encode(tensors, config, base, threads=args.threads, progress=progress, measure=measure)
+    stream.report.notes[:0] = unasked
     if to_stdout:
         write_stdout(stream.tobytes())
     else:

@@ -112,14 +112,11 @@ def model_format(name: str, given: str | None, *, option: str = "--format") -> s
         return format_of(name)
 
 
-def read_model(name: str, given_format: str | None) -> dict[str, np.ndarray]:
+def read_model(name: str, given_format: str | None, *, key: str | None = None) -> dict[str, np.ndarray]:
     """Tensors of a model file, or of standard input or a pipe, where the first bytes tell the format."""
     with about(name):
         if name != STDIO and (not os.path.exists(name) or os.path.isfile(name) or os.path.isdir(name)):
-            if given_format is None:
-                return load_tensors(name)
-            tensors: dict[str, np.ndarray] = format_module(given_format).load(name)
-            return tensors
+            return load_tensors(name, given_format, key=key)
         data = _stdin() if name == STDIO else read_bitstream(name)  # a pipe has no extension either
         if given_format is None:
             given_format = sniff(data)

@@ -18,6 +18,7 @@ from ..errors import BitstreamError
 from ..limits import Limits
 from ..metadata import Kind
 from ..syntax.constants import PayloadType
+from ..topology import Topology, find_topology
 from .forms import BatchNormNames, UnitLayout, layout_of, plain_form
 from .payload import Backend, CodedUnit, Progress, TensorContext, checked_threads, decode_payloads
 from .plan import Role, UnitPlan
@@ -50,12 +51,14 @@ class DecodeReport:
         checked: the stream carries checksums, and they agree.
         update: the stream is an update, not a complete model: it signals parents.
         notes: one line for each thing that was done to a tensor.
+        topology: the network that the tensors are weights of, where the stream has it.
     """
 
     escape_context_count: int = 31
     checked: bool = False
     update: bool = False
     notes: list[str] = field(default_factory=list)
+    topology: Topology | None = field(default=None, repr=False)
 
 
 class Tensors(dict[str, np.ndarray]):
@@ -227,6 +230,7 @@ class _Run:
                     values = values.copy() if keep else values  # the decoder's own stay out of reach
                     coded[name] = apply_format(values, unit.plan.data_format)
         report = DecodeReport(dialect, checked=stream.metadata is not None, update=not stream.complete)
+        report.topology = find_topology(stream.units, self.limits)
         if form == "coded":
             return Tensors(coded, report), state
         layouts: list[UnitLayout] = [layout_of(plan) for plan in stream.plans]

@@ -23,6 +23,7 @@ from ..metadata import TensorRecord
 from ..syntax.constants import PayloadType
 from ..syntax.info import head_qp, tools_of
 from ..syntax.stream import NnrUnit
+from ..topology import Topology, find_topology
 from .decode import Form, OutOfBand, batch_norm_names
 from .forms import Group, layout_of, plain_form, plain_groups
 from .payload import Backend, checked_threads, decode_payloads
@@ -90,6 +91,11 @@ class File(Mapping[str, np.ndarray]):
     @property
     def units(self) -> list[NnrUnit]:
         return self._stream.units
+
+    @property
+    def topology(self) -> Topology | None:
+        """The network that the tensors are weights of; None where the stream does not say."""
+        return find_topology(self._stream.units, self._limits)
 
     def __enter__(self) -> File:
         return self

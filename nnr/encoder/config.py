@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..decoder.quantization import qp_range
+from ..topology import Topology
 
 __all__ = ["EncoderConfig"]
 
@@ -160,6 +161,10 @@ class EncoderConfig:
         True,
         "add a unit with the original dtypes and shapes and a checksum of every unit; other decoders skip it",
     )
+    topology: Topology | None = field(
+        default=None,
+        metadata={"help": "the network that the tensors are weights of, in a unit of its own", "flag": False},
+    )
     pipeline: tuple[Any, ...] | None = _option(None, "encoder tools to use instead of those that dq chooses")
 
     def __post_init__(self) -> None:
@@ -212,6 +217,10 @@ class EncoderConfig:
             if not low - 4096 <= qp <= high + 4095:
                 raise ValueError(f"{name} must be in {low - 4096}..{high + 4095}, not {qp}")
 
+        if self.topology is not None and not isinstance(self.topology, Topology):
+            raise TypeError(f"topology must be an nnr.Topology, not {self.topology!r}")
+        if self.topology is not None:
+            object.__setattr__(self, "topology", self.topology.for_compat(self.compat))
         given = [name for name in _TARGETS if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{given[0]} and {given[1]} exclude each other: there can be one target")

@@ -470,18 +470,20 @@ def assemble_stream(
     *,
     parents: bool = False,
 ) -> list[bytes]:
-    """All units of a stream in order: start unit, parameter set, metadata, data units."""
+    """All units of a stream in order: start unit, parameter set, metadata, topology, data units."""
     units = [item.unit for item in coded if item.unit is not None]
     context = StreamContext()
     codebooks = any("integer_codebook" in unit.header for unit in units)
+    carried = config.metadata or config.topology is not None
     parameters = model_parameter_set(
-        config, codebooks=codebooks, base_qp=base_qp, topology=config.metadata, parents=parents
+        config, codebooks=codebooks, base_qp=base_qp, topology=carried, parents=parents
     )
     head = [
         write_unit(NnrUnitType.NNR_STR, {"general_profile_idc": config.profile}, None, context),
         write_unit(NnrUnitType.NNR_MPS, {}, parameters, context),
     ]
-    data_units = [
+    body = [] if config.topology is None else [write_unit(*config.topology.unit(), context)]
+    body += [
         write_unit(
             NnrUnitType.NNR_NDU,
             unit.header,
@@ -492,17 +494,17 @@ def assemble_stream(
         for unit in units
     ]
     if not config.metadata:
-        return head + data_units
+        return head + body
     metadata = Metadata(
         units_before=len(head),
         crc_before=zlib.crc32(b"".join(head)),
-        unit_crcs=[zlib.crc32(unit) for unit in data_units],
+        unit_crcs=[zlib.crc32(unit) for unit in body],
         records=records,
         order=order,
     )
     formats = {"topology_storage_format": STORAGE_FORMAT, "topology_compression_format": 0}
     head.append(write_unit(NnrUnitType.NNR_TPL, formats, {"topology_data": serialize(metadata)}, context))
-    return head + data_units
+    return head + body
 
 
 def report_of(cargo: Cargo, coded: list[CodedJob], units: list[bytes], seconds: float) -> EncodeReport:

@@ -79,6 +79,8 @@ class Encoder:
             raise ValueError("profile must be 1: the first edition has no updates")
         if self._config.target is not None:
             raise ValueError(f"{self._config.target}: a target is for one complete model, a chain needs a qp")
+        if self._config.topology is not None:
+            raise ValueError("topology: it is for one complete model, which no chain of updates follows")
         self._threads = threads
         self._executor = executor
         self._decoder = decoder_on(base)

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import FormatError
+from ..syntax.constants import TopologyStorageFormat
+from ..topology import Topology
 from .atomic import atomic_output, atomic_path, check_target
 from .tensors import LazyTensors, Tensors
 
@@ -34,6 +36,8 @@ __all__ = [
     "open_source",
     "save_tensors",
     "sniff",
+    "topology_for",
+    "topology_of",
 ]
 
 #: Formats by extension.
@@ -57,6 +61,16 @@ _MODULES = {
     "h5": "hdf5",
     "keras": "keras",
     "nnef": "nnef",
+}
+
+#: How the topology of a model of each format is stored in a bitstream.
+_STORAGE = {
+    "safetensors": TopologyStorageFormat.NNR_TPL_PYT,
+    "pt": TopologyStorageFormat.NNR_TPL_PYT,
+    "onnx": TopologyStorageFormat.NNR_TPL_ONNX,
+    "h5": TopologyStorageFormat.NNR_TPL_TEF,
+    "keras": TopologyStorageFormat.NNR_TPL_TEF,
+    "nnef": TopologyStorageFormat.NNR_TPL_NNEF,
 }
 
 #: Names of the formats.
@@ -116,30 +130,70 @@ def _member_names(data: bytes) -> list[str]:
         return []
 
 
-def load_tensors(path: str | os.PathLike[str], format_name: str | None = None) -> dict[str, np.ndarray]:
+def load_tensors(
+    path: str | os.PathLike[str], format_name: str | None = None, *, key: str | None = None
+) -> dict[str, np.ndarray]:
     """Tensors of a model file, in the order of the file.
 
     Args:
         format_name: one of `FORMATS`, where the extension does not tell.
+        key: the part of a nested checkpoint that has the tensors.
 
     Raises:
         FormatError: unsupported extension, or a file that is not what its name says.
         MissingExtraError: the format needs a package that is not installed.
         OSError: the file cannot be read.
     """
-    tensors: dict[str, np.ndarray] = format_module(format_name or format_of(path)).load(path)
+    name = format_name or format_of(path)
+    tensors: dict[str, np.ndarray] = format_module(name).load(path, **_part(name, key))
     return tensors
 
 
-def open_source(path: str | os.PathLike[str], format_name: str | None = None) -> LazyTensors:
+def _part(format_name: str, key: str | None) -> dict[str, str]:
+    if key is not None and format_name != "pt":
+        raise FormatError(f"a .{format_name} file has no nested parts, of which a key could choose one")
+    return {} if key is None else {"key": key}
+
+
+def open_source(
+    path: str | os.PathLike[str], format_name: str | None = None, *, key: str | None = None
+) -> LazyTensors:
     """As `load_tensors`, with each tensor read when it is asked for; shapes and types are known before.
 
     Formats that cannot be read in parts are read as a whole.
     """
-    module = format_module(format_name or format_of(path))
-    source = module.source(path) if hasattr(module, "source") else LazyTensors.of(module.load(path))
+    name = format_name or format_of(path)
+    module, part = format_module(name), _part(name, key)
+    source = module.source(path, **part) if hasattr(module, "source") else LazyTensors.of(module.load(path))
     assert isinstance(source, LazyTensors)
     return source
+
+
+def topology_of(
+    path: str | os.PathLike[str], format_name: str | None = None, *, key: str | None = None
+) -> Topology:
+    """Everything of a model file but its tensors, to be carried in their bitstream.
+
+    Raises:
+        FormatError: a format of tensors alone, or a file that is not what its name says.
+        MissingExtraError: the format needs a package that is not installed.
+        OSError: the file cannot be read.
+    """
+    name = format_name or format_of(path)
+    if name not in _STORAGE:
+        raise FormatError(f"a .{name} file holds nothing but tensors: it has no topology")
+    return Topology.of(_STORAGE[name], format_module(name).topology(path, **_part(name, key)))
+
+
+def topology_for(topology: Topology | None, format_name: str) -> bytes | None:
+    """Data of a topology from which a file of a format can be made; None where it is of another framework.
+
+    Raises:
+        BitstreamError: the topology is damaged, or beyond a limit.
+    """
+    if topology is None or _STORAGE.get(format_name) != topology.storage_format:
+        return None
+    return topology.data
 
 
 def save_tensors(
@@ -149,12 +203,16 @@ def save_tensors(
     *,
     overwrite: bool = True,
     like: str | os.PathLike[str] | None = None,
+    topology: Topology | None = None,
+    key: str | None = None,
 ) -> None:
     """Write a model file, complete or not at all.
 
     Args:
         format_name: one of `FORMATS`, where the extension does not tell.
         like: a file of the same format; everything but the tensors is taken from it.
+        topology: in place of `like`, what a bitstream said; one of another framework is not used.
+        key: the part of a nested checkpoint `like` that has the tensors.
 
     Raises:
         FormatError: unsupported extension, or a tensor that the format cannot hold.
@@ -162,4 +220,8 @@ def save_tensors(
         FileExistsError: the file exists and `overwrite` is false.
         OSError: the file cannot be written.
     """
-    format_module(format_name or format_of(path)).save(tensors, path, overwrite=overwrite, like=like)
+    name = format_name or format_of(path)
+    given: dict[str, Any] = {"overwrite": overwrite, "like": like, **_part(name, key)}
+    if like is None and (data := topology_for(topology, name)) is not None:
+        given["topology"] = data
+    format_module(name).save(tensors, path, **given)

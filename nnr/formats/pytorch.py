@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import pickle
 import warnings
@@ -24,7 +25,7 @@ from .atomic import atomic_output
 from .extras import ml_dtype, require
 from .tensors import LazyTensors, Tensors, check_all_fit, fitted
 
-__all__ = ["load", "read", "save", "source", "to_array", "to_tensor", "write"]
+__all__ = ["load", "read", "save", "source", "to_array", "to_tensor", "topology", "write"]
 
 #: Types of torch that numpy lacks, and the integers of the same size.
 _BITS = {
@@ -74,12 +75,14 @@ def save(
     *,
     overwrite: bool = True,
     like: str | os.PathLike[str] | None = None,
+    topology: bytes | None = None,
     key: str | None = None,
 ) -> None:
     """Write a state dict to `path`, complete or not at all.
 
     Args:
         like: a checkpoint; a copy of it is written, with these tensors in it.
+        topology: the nest that the tensors stood in, as `topology` gives it.
         key: the part of `like` that has the tensors.
 
     Raises:
@@ -87,7 +90,10 @@ def save(
         MissingExtraError: torch is not installed.
         OSError: the file cannot be written.
     """
-    state = _state(tensors) if like is None else _filled(like, tensors, key)
+    if like is not None:
+        state = _filled(like, tensors, key)
+    else:
+        state = _nested(_state(tensors), topology)
     with atomic_output(path, overwrite=overwrite) as file:
         _torch().save(state, file)
 
@@ -97,6 +103,17 @@ def write(tensors: Mapping[str, np.ndarray], file: IO[bytes]) -> None:
     buffer = io.BytesIO()  # torch goes back in the file
     _torch().save(_state(tensors), buffer)
     file.write(buffer.getbuffer())
+
+
+def topology(path: str | os.PathLike[str], *, key: str | None = None) -> bytes:
+    """The nest of a checkpoint as JSON: containers, numbers, text, and the names of tensors.
+
+    Raises:
+        FormatError: as for `load`.
+    """
+    with open(path, "rb"):
+        pass
+    return json.dumps({"pytorch": _outline(_part(_unpickled(os.fspath(path)), key))}).encode("utf-8")
 
 
 def to_array(tensor: Any, name: str = "") -> np.ndarray:
@@ -214,6 +231,53 @@ def _named_tensors(state: Any, key: str | None) -> tuple[dict[str, Any], list[st
         else:
             tensors[name] = value
     return tensors, [note if count == 1 else f"{note} ({count})" for note, count in notes.items()]
+
+
+def _outline(value: Any, name: str = "") -> Any:
+    """A nest as JSON has it; what JSON cannot say becomes None."""
+    if isinstance(value, Mapping):
+        items = [(key, inner) for key, inner in value.items() if isinstance(key, str | int)]
+        return {"dict": [[k, _outline(inner, f"{name}/{k}" if name else str(k))] for k, inner in items]}
+    if isinstance(value, list | tuple):
+        kind = "list" if isinstance(value, list) else "tuple"
+        return {kind: [_outline(x, f"{name}/{k}" if name else str(k)) for k, x in enumerate(value)]}
+    if isinstance(value, _torch().Tensor):
+        return {"tensor": name}
+    return value if isinstance(value, bool | int | float | str) else None
+
+
+def _nested(state: dict[str, Any], topology: bytes | None) -> Any:
+    """The tensors of a state dict in the nest that a topology describes; as they are without one."""
+    if topology is None:
+        return state
+    used: set[str] = set()
+
+    def build(outline: Any) -> Any:
+        if not isinstance(outline, dict):
+            return outline
+        ((kind, content),) = outline.items()
+        if kind == "tensor":
+            used.add(content)
+            if content not in state:
+                raise FormatError(f"the topology has the tensor {content!r}, which the bitstream lacks")
+            return state[content]
+        if kind == "dict":
+            return {key: build(inner) for key, inner in content}
+        return {"list": list, "tuple": tuple}[kind](build(inner) for inner in content)
+
+    try:
+        content = json.loads(topology)
+        if "pytorch" not in content:
+            return state
+        nest = build(content["pytorch"])
+    except FormatError:
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FormatError(f"the topology is not that of a checkpoint: {error!r}") from None
+    strange = next((name for name in state if name not in used), None)
+    if strange is not None:
+        raise FormatError(f"the topology has no tensor {strange!r}")
+    return nest
 
 
 def _tensors(state: Any, key: str | None) -> Tensors:

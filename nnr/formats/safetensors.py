@@ -25,7 +25,7 @@ from .atomic import atomic_path
 from .extras import ml_dtype, require
 from .tensors import Extent, LazyTensors, Stored, Tensors, nbytes_of
 
-__all__ = ["INDEX", "is_index", "load", "read", "save", "source", "write"]
+__all__ = ["INDEX", "is_index", "load", "read", "save", "source", "topology", "write"]
 
 #: End of the name of an index, which says in which of several files each tensor stands.
 INDEX = ".safetensors.index.json"
@@ -98,6 +98,7 @@ def save(
     *,
     overwrite: bool = True,
     like: str | os.PathLike[str] | None = None,
+    topology: bytes | None = None,
     shard_bytes: int = 5_000_000_000,
 ) -> None:
     """Write `tensors`, and their text metadata if they have any, to `path`, complete or not at all.
@@ -106,6 +107,7 @@ def save(
 
     Args:
         like: a file whose text metadata, and division into shards, are taken over.
+        topology: text metadata, as `topology` gives them.
         shard_bytes: size of the tensors of a shard, where `like` does not divide them; a larger tensor has
             one for itself.
 
@@ -115,7 +117,11 @@ def save(
         OSError: the file cannot be written.
     """
     package = _package("safetensors.numpy")
-    metadata = _metadata(tensors) or (source(like).metadata if like is not None else None) or None
+    metadata = _metadata(tensors)
+    if metadata is None and like is not None:
+        metadata = source(like).metadata or None
+    elif metadata is None and topology is not None:
+        metadata = _metadata_in(topology)
     if not is_index(path):
         ready = {name: _writable(name, tensor) for name, tensor in tensors.items()}
         with atomic_path(path, overwrite=overwrite) as target:
@@ -136,6 +142,25 @@ def save(
         weight_map = {name: shard for shard, names in shards.items() for name in names}
         content = {"metadata": {"total_size": total}, "weight_map": weight_map}
         index.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def topology(path: str | os.PathLike[str]) -> bytes:
+    """The text metadata of a file, and the names of its tensors, as JSON.
+
+    Raises:
+        FormatError: as for `load`.
+    """
+    found = source(path)
+    content = {"safetensors": found.metadata, "names": list(found)}
+    return json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8")
+
+
+def _metadata_in(topology: bytes) -> dict[str, str] | None:
+    try:
+        found = json.loads(topology).get("safetensors") or {}
+        return {str(key): str(value) for key, value in found.items()} or None
+    except (ValueError, AttributeError, RecursionError):
+        raise FormatError("the topology is not that of a PyTorch model") from None
 
 
 def write(tensors: Mapping[str, np.ndarray], file: IO[bytes]) -> None:
