@@ -39,7 +39,7 @@ __all__ = [
     "write",
 ]
 
-_TYPE = "dtype"  # attribute with which Keras marks bfloat16, which HDF5 lacks
+_TYPE = "dtype"  # attribute with which Keras marks bfloat16, stored as opaque elements of two bytes
 
 
 def _h5py() -> Any:
@@ -157,7 +157,8 @@ def fill(file: Any, tensors: Mapping[str, np.ndarray], where: str) -> None:
     for name, dataset in places.items():
         if name in tensors:
             array = fitted(name, np.asarray(tensors[name]), dataset.shape, _dtype(dataset, name), where)
-            dataset[...] = array.astype(dataset.dtype)
+            stored = dataset.dtype
+            dataset[...] = array.view(stored) if stored.kind == "V" else array.astype(stored)
 
 
 def build(tensors: Mapping[str, np.ndarray], output: IO[bytes], groups: Any) -> None:
@@ -237,7 +238,8 @@ def _datasets(file: Any, notes: list[str]) -> Iterator[tuple[str, Any]]:
             return
         if item.is_virtual or item.external:
             raise FormatError(f"the data of dataset {name!r} stand in another file, which is not read")
-        if item.shape is None or item.dtype.kind not in "biufc" or item.dtype.names is not None:
+        numeric = item.dtype.kind in "biufc" and item.dtype.names is None
+        if item.shape is None or not (numeric or _is_bfloat16(item)):
             notes.append(f"dataset {name} is no tensor: left out")
         else:
             found.append((name, item))
@@ -248,18 +250,25 @@ def _datasets(file: Any, notes: list[str]) -> Iterator[tuple[str, Any]]:
 
 
 def _dtype(dataset: Any, name: str) -> np.dtype[Any]:
-    marked = dataset.attrs.get(_TYPE)
-    if isinstance(marked, bytes):
-        marked = marked.decode("utf-8", "replace")
-    if marked == "bfloat16" and dataset.dtype.kind == "f":
+    if _is_bfloat16(dataset):
         return ml_dtype("bfloat16", f"dataset {name!r}")
     kind: np.dtype[Any] = np.dtype(dataset.dtype)
     return kind.newbyteorder("=")
 
 
+def _is_bfloat16(dataset: Any) -> bool:
+    """Marked by Keras, whatever holds the values: two opaque bytes, or floats."""
+    kind = dataset.dtype
+    if kind.kind != "f" and not (kind.kind == "V" and kind.itemsize == 2 and kind.names is None):
+        return False
+    marked = dataset.attrs.get(_TYPE)
+    return bool(isinstance(marked, str | bytes) and marked in ("bfloat16", b"bfloat16"))
+
+
 def _values(dataset: Any, name: str) -> np.ndarray:
     with _damage():
-        return np.asarray(dataset[()]).astype(_dtype(dataset, name)).reshape(dataset.shape)
+        array, dtype = np.asarray(dataset[()]), _dtype(dataset, name)
+        return (array.view(dtype) if array.dtype.kind == "V" else array.astype(dtype)).reshape(dataset.shape)
 
 
 def _read_one(path: str, name: str) -> np.ndarray:
@@ -276,8 +285,8 @@ def _create(file: Any, name: str, array: np.ndarray) -> None:
         raise FormatError(f"tensor {name!r}: the name is no path that an HDF5 file can have")
     marked = array.dtype.name == "bfloat16"
     if marked:
-        array = array.astype(np.float32)
-    if array.dtype.kind not in "biufc" or array.dtype.isbuiltin == 2:
+        array = array.view("V2")
+    elif array.dtype.kind not in "biufc" or array.dtype.isbuiltin == 2:
         raise FormatError(f"tensor {name!r} has type {array.dtype}, which an HDF5 file cannot hold")
     with _about(name):
         dataset = file.create_dataset(name, data=array)

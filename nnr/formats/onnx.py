@@ -21,7 +21,21 @@ from .atomic import atomic_path
 from .extras import require
 from .tensors import Extent, LazyTensors, Stored, Tensors, check_all_fit, fitted
 
-__all__ = ["fill", "load", "parse", "read", "save", "source", "strip", "topology", "write"]
+__all__ = [
+    "fetch",
+    "fill",
+    "load",
+    "parse",
+    "read",
+    "refer",
+    "referred",
+    "save",
+    "source",
+    "source_of",
+    "strip",
+    "topology",
+    "write",
+]
 
 #: Inputs of operations that are arguments more than weights, by position.
 _ARGUMENTS = {
@@ -65,12 +79,12 @@ def load(path: str | os.PathLike[str]) -> Tensors:
 def source(path: str | os.PathLike[str]) -> LazyTensors:
     """As `load`; external data are read when they are asked for, the model itself is in memory."""
     with open(path, "rb") as file:
-        return _source(parse(file.read()), os.path.dirname(os.path.abspath(path)))
+        return source_of(parse(file.read()), os.path.dirname(os.path.abspath(path)))
 
 
 def read(file: IO[bytes]) -> Tensors:
     """As `load`, from an open file; external data cannot be found from there."""
-    return _source(parse(file.read()), None).load()
+    return source_of(parse(file.read()), None).load()
 
 
 def save(
@@ -99,7 +113,7 @@ def save(
         with open(like, "rb") as file:
             model = parse(file.read())
         external = any(_is_external(tensor) for tensor in model.graph.initializer)
-        _fetch(model, tensors, os.path.dirname(os.path.abspath(like)))
+        fetch(model, tensors, os.path.dirname(os.path.abspath(like)))
         fill(model, tensors, os.fspath(like))
     elif topology is not None:
         model = parse(topology)
@@ -242,7 +256,8 @@ def _clear(tensor: Any) -> None:
         tensor.ClearField(field)
 
 
-def _source(model: Any, folder: str | None) -> LazyTensors:
+def source_of(model: Any, folder: str | None) -> LazyTensors:
+    """The initializers of a model whose external data are in `folder`."""
     entries: dict[str, Stored] = {}
     for tensor in _numeric(model):
         dtype, shape = _dtype(tensor), tuple(tensor.dims)
@@ -302,7 +317,33 @@ def _external(
     return Extent(path, offset, shape, dtype, name)
 
 
-def _fetch(model: Any, replaced: Mapping[str, Any], folder: str) -> None:
+def refer(model: Any, location: str) -> None:
+    """Say of every initializer that a bitstream, a file beside the model, has its data."""
+    onnx = _onnx()
+    for tensor in _numeric(model):
+        _clear(tensor)
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        entry = tensor.external_data.add()
+        entry.key, entry.value = "location", location
+
+
+def referred(model: Any) -> dict[str, list[str]]:
+    """Names of the initializers whose data are in bitstreams, by file name.
+
+    Raises:
+        FormatError: a bitstream outside of the model's folder.
+    """
+    found: dict[str, list[str]] = {}
+    for tensor in _numeric(model):
+        location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+        if _is_external(tensor) and location.lower().endswith(".nnr"):
+            if any(separator in location for separator in "/\\:\0"):
+                raise FormatError(f"initializer {tensor.name!r} is coded in {location!r}, no file name")
+            found.setdefault(location, []).append(tensor.name)
+    return found
+
+
+def fetch(model: Any, replaced: Mapping[str, Any], folder: str) -> None:
     """Take the external data into the model of all initializers but those that are replaced."""
     for tensor in _numeric(model):
         if _is_external(tensor) and tensor.name not in replaced:

@@ -23,7 +23,8 @@ import numpy as np
 from ..errors import FormatError
 from .atomic import atomic_path
 from .extras import ml_dtype, require
-from .tensors import Extent, LazyTensors, Stored, Tensors, nbytes_of
+from .shards import divided, index_text, weight_map
+from .tensors import Extent, LazyTensors, Stored, Tensors
 
 __all__ = ["INDEX", "is_index", "load", "read", "save", "source", "topology", "write"]
 
@@ -129,7 +130,7 @@ def save(
         return
     shards = _shards_like(like, tensors) if like is not None and is_index(like) else None
     if shards is None:
-        shards = _divided(tensors, os.path.basename(path)[: -len(INDEX)], shard_bytes)
+        shards = divided(tensors, os.path.basename(path)[: -len(INDEX)], ".safetensors", shard_bytes)
     total = 0
     with contextlib.ExitStack() as stack:  # leaves in reverse order: the index appears last
         index = stack.enter_context(atomic_path(path, overwrite=overwrite))
@@ -139,9 +140,7 @@ def save(
             ready = {name: _writable(name, tensors[name]) for name in names}
             total += sum(array.nbytes for array in ready.values())
             _save_to(package, ready, target, at, metadata)
-        weight_map = {name: shard for shard, names in shards.items() for name in names}
-        content = {"metadata": {"total_size": total}, "weight_map": weight_map}
-        index.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        index.write_text(index_text(shards, total, tensors), encoding="utf-8")
 
 
 def topology(path: str | os.PathLike[str]) -> bytes:
@@ -213,9 +212,8 @@ def _single_source(path: str | os.PathLike[str]) -> LazyTensors:
 
 
 def _sharded_source(path: str | os.PathLike[str]) -> LazyTensors:
-    weight_map = _weight_map(path)
     names: dict[str, list[str]] = {}
-    for name, shard in weight_map.items():
+    for name, shard in weight_map(path).items():
         names.setdefault(shard, []).append(name)
     stored: dict[str, Stored] = {}
     metadata: dict[str, str] = {}
@@ -235,49 +233,17 @@ def _sharded_source(path: str | os.PathLike[str]) -> LazyTensors:
     return LazyTensors(stored, metadata=metadata)
 
 
-def _weight_map(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Shard by tensor name, as an index has it.
-
-    Raises:
-        FormatError: not an index, or one that points out of its folder.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            weight_map = json.load(file)["weight_map"]
-        named = [(str(name), str(shard)) for name, shard in weight_map.items()]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"not an index of safetensors files: {error!r}") from None
-    for name, shard in named:
-        if shard in ("", ".", "..") or any(separator in shard for separator in "/\\\0"):
-            raise FormatError(f"the index has tensor {name!r} in {shard!r}, which is no file name")
-    return dict(named)
-
-
 def _shards_like(
     like: str | os.PathLike[str], tensors: Mapping[str, np.ndarray]
 ) -> dict[str, list[str]] | None:
     """Names by shard as in the index `like`; None where it does not list exactly these tensors."""
-    weight_map = _weight_map(like)
-    if set(weight_map) != set(tensors):
+    found = weight_map(like)
+    if set(found) != set(tensors):
         return None
-    shards: dict[str, list[str]] = {shard: [] for shard in sorted(set(weight_map.values()))}
+    shards: dict[str, list[str]] = {shard: [] for shard in sorted(set(found.values()))}
     for name in tensors:
-        shards[weight_map[name]].append(name)
+        shards[found[name]].append(name)
     return shards
-
-
-def _divided(tensors: Mapping[str, np.ndarray], stem: str, shard_bytes: int) -> dict[str, list[str]]:
-    """Names by shard, in order, a new shard where the next tensor would make one too large."""
-    groups: list[list[str]] = [[]]
-    used = 0
-    for name in tensors:
-        size = nbytes_of(tensors, name)
-        if groups[-1] and used + size > shard_bytes:
-            groups.append([])
-            used = 0
-        groups[-1].append(name)
-        used += size
-    return {f"{stem}-{k:05d}-of-{len(groups):05d}.safetensors": group for k, group in enumerate(groups, 1)}
 
 
 _Entry = tuple[int, tuple[int, ...], np.dtype[Any]]

@@ -85,7 +85,7 @@ def test_options_reach_the_encoder(cli: Cli, model: dict, model_file: Path, tmp_
 def test_every_plain_option_of_the_encoder_is_a_flag_with_its_default(cli: Cli) -> None:
     text = " ".join(cli("encode", "--help").out.split())
     for field in dataclasses.fields(nnr.EncoderConfig):
-        if field.name in ("pipeline", "importance"):
+        if field.name in ("pipeline", "importance", "topology"):  # the last is --with-topology
             continue
         flag = "--" + field.name.replace("_", "-")
         assert flag in text

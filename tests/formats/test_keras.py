@@ -27,8 +27,9 @@ def make_keras(path: Path) -> None:
         file["layers/dense/vars/1"] = np.ones(3, np.float16)
         file["layers/dense"].attrs["name"] = "dense"
         file.create_group("layers/flatten/vars")
-        half = file.create_dataset("layers/half/vars/0", data=np.ones(2, np.float32))
-        half.attrs["dtype"] = "bfloat16"
+        for k, data in enumerate([np.ones(2, np.float32), np.array([16256, 16384], np.uint16).view("V2")]):
+            half = file.create_dataset(f"layers/half/vars/{k}", data=data)
+            half.attrs["dtype"] = "bfloat16"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": "3.0.0"}))
         archive.writestr("config.json", json.dumps({"class_name": "Sequential"}))
@@ -41,7 +42,9 @@ def test_datasets_are_tensors_and_the_rest_stays(tmp_path: Path) -> None:
     found = load_tensors(tmp_path / "m.keras")
     assert {name: array.dtype.name for name, array in found.items()} == {
         "layers/dense/vars/0": "float32", "layers/dense/vars/1": "float16", "layers/half/vars/0": "bfloat16",
+        "layers/half/vars/1": "bfloat16",
     }  # fmt: skip
+    assert found["layers/half/vars/1"].astype(float).tolist() == [1.0, 2.0]
     topology = ours.topology(tmp_path / "m.keras")
     new = {name: array + np.ones_like(array) for name, array in found.items()}
     ours.save(new, tmp_path / "a.keras", like=tmp_path / "m.keras")
