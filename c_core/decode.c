@@ -38,6 +38,13 @@ void nnr_check_truncation(nnr_decoder *decoder)
         nnr_decoder_fail(decoder, &decoder->arithmetic, NNR_ERR_TRUNCATED);
 }
 
+/* The offset is not below the range. It is made to be, for steps that a caller takes all the same. */
+static void fail_offset(nnr_decoder *decoder)
+{
+    nnr_decoder_fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
+    decoder->arithmetic.value = 0;
+}
+
 /* ---- (decoding 7) binarization --------------------------------------------------------------------- */
 
 int64_t nnr_decode_escape(arithmetic_decoder *d, const model_tables *tables, context *escape, int escape_count,
@@ -322,7 +329,7 @@ static void decode_blocks(nnr_decoder *decoder, const tensor_layout *layout, int
         reset_contexts(decoder, layout);
         decoder->neighbour = 0;
         if ((layout->rows > layout->side || layout->legacy) && !reset_range(&decoder->arithmetic)) {
-            nnr_decoder_fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
+            fail_offset(decoder);
             return;
         }
         decode_block_row(decoder, layout, top, height);
@@ -456,14 +463,19 @@ static void start_payload(nnr_decoder *decoder, const uint8_t *data, int64_t siz
 {
     decoder->status = NNR_OK;
     decoder->failed_at = 0;
+    decoder->layout.rows = decoder->layout.side = 0; /* no tensor stands open */
     if (!decoder_start(&decoder->arithmetic, data, size))
-        nnr_decoder_fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
+        fail_offset(decoder);
     nnr_check_truncation(decoder);
 }
 
 static void finish_payload(nnr_decoder *decoder)
 {
-    const int status = check_end(&decoder->arithmetic);
+    int status;
+    nnr_check_truncation(decoder); /* the last bit is looked at, so there must be one */
+    if (decoder->status != NNR_OK)
+        return;
+    status = check_end(&decoder->arithmetic);
     if (status != NNR_OK)
         nnr_decoder_fail(decoder, &decoder->arithmetic, status);
 }
@@ -495,14 +507,13 @@ int nnr_begin_unit(nnr_decoder *decoder, nnr_unit *unit, nnr_tensor *tensors, in
 void nnr_end_unit(nnr_decoder *decoder, nnr_unit *unit, nnr_tensor *tensors, int64_t failed_tensor)
 {
     int64_t t;
-    if (decoder->status == NNR_OK)
-        finish_payload(decoder);
+    finish_payload(decoder);
     unit->status = decoder->status;
     unit->bits_consumed = decoder->status == NNR_OK ? bit_position(&decoder->arithmetic) : decoder->failed_at;
     unit->failed_tensor = decoder->status == NNR_OK ? -1 : failed_tensor;
     for (t = failed_tensor; t < unit->tensor_count; t++)
         clear_levels(&tensors[unit->first_tensor + t]);
-    start_payload(decoder, NULL, 0); /* keeps no address of the caller's */
+    start_payload(decoder, NULL, 0); /* keeps no address of the caller's that it would look at */
 }
 
 static void decode_unit(nnr_decoder *decoder, nnr_unit *unit, nnr_tensor *tensors, int64_t tensor_count)
@@ -560,6 +571,7 @@ nnr_decoder *nnr_decoder_new(void)
         block->lane[lane].tables = &block->tables;
         for (i = 0; i < CTX_COUNT; i++)
             block->lane[lane].contexts[i] = block->tables.initial[0];
+        start_payload(&block->lane[lane], NULL, 0);
     }
     return &block->lane[0];
 }
@@ -680,7 +692,7 @@ int nnr_decoder_reset_range(nnr_decoder *decoder)
     if (!decoder)
         return NNR_ERR_ARGUMENT;
     if (!reset_range(&decoder->arithmetic))
-        nnr_decoder_fail(decoder, &decoder->arithmetic, NNR_ERR_OFFSET);
+        fail_offset(decoder);
     return step_status(decoder);
 }
 

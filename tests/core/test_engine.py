@@ -134,6 +134,8 @@ def test_the_step_functions_fail_like_the_unit():
             engine.read_uae(1)
     with pytest.raises(TruncatedError):  # the first error stays
         engine.finish()
+    with pytest.raises(TruncatedError):  # nothing was started, nothing is read
+        core.EngineDecoder(b"").finish()
     with pytest.raises(ValueError):
         core.EngineDecoder(PAYLOAD).read_bin(core.CONTEXT_COUNT)
     with pytest.raises(ConformanceError):
