@@ -21,7 +21,7 @@ from ..syntax.constants import PayloadType
 from ..topology import Topology, find_topology
 from .forms import BatchNormNames, UnitLayout, layout_of, plain_form
 from .payload import Backend, CodedUnit, Progress, TensorContext, checked_threads, decode_payloads
-from .plan import Role, UnitPlan
+from .plan import Role, UnitPlan, check_shape
 from .reconstruct import apply_format, original_names, restore
 from .stream import Source, Stream, checked_limits, located, read_stream, stream_bytes
 from .update_tree import Node, State, advance, check_parent, dump_state, load_state, parameter_ids
@@ -271,10 +271,22 @@ class _Run:
                 backend=self.backend,
                 progress=self.progress,
             )
+            for plan in wave:
+                _check_shapes(state, plan)
             done += units
             if want == "both":
                 state = advance(state, units)
         return done, state, dialect or 31
+
+
+def _check_shapes(state: State, plan: UnitPlan) -> None:
+    """What was decoded fits the model that it updates."""
+    try:
+        for tensor in plan.tensors:
+            if tensor.name in state.model:
+                check_shape(state.model[tensor.name].shape, tensor)
+    except BitstreamError as error:
+        raise located(error, plan.unit) from None
 
 
 def batch_norm_names(out_of_band: OutOfBand) -> dict[str, BatchNormNames]:

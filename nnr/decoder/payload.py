@@ -309,7 +309,7 @@ def context_of(plan: UnitPlan, tensor: TensorPlan, contexts: Mapping[str, Tensor
 
 def _located(error: BitstreamError, plan: UnitPlan, bits: int | None = None) -> BitstreamError:
     byte = plan.unit.payload_offset + (bits or 0) // 8
-    return error.locate(unit_index=plan.unit.index, byte_offset=byte, unit=f'NNR_NDU "{plan.element_ids[0]}"')
+    return error.locate(unit_index=plan.unit.index, byte_offset=byte, unit=plan.unit.name)
 
 
 def _raw_floats(plan: UnitPlan) -> np.ndarray:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..syntax.serdes import Values
     from ..syntax.stream import NnrUnit
 
-__all__ = ["Codebook", "Role", "TensorPlan", "UnitPlan", "block_roles", "matrix_shape", "plan_unit"]
+__all__ = ["Codebook", "Role", "TensorPlan", "UnitPlan", "block_roles", "check_shape", "matrix_shape", "plan_unit"]
 
 
 class Role(Enum):
@@ -110,6 +110,14 @@ class UnitPlan:
     def elements(self) -> int:
         return sum(t.elements for t in self.tensors)
 
+    @property
+    def plain_elements(self) -> int:
+        """Elements in plain form, in which the factors of a weight are multiplied out (decoding 10.4)."""
+        if not any(t.role is Role.H for t in self.tensors):
+            return self.elements
+        factors = sum(t.elements for t in self.tensors if t.role in (Role.G, Role.H))
+        return self.elements - factors + math.prod(self.tensor_dimensions)
+
 
 @clause("decoding 9.1")
 def matrix_shape(dims: Sequence[int]) -> tuple[int, int]:
@@ -154,6 +162,24 @@ def member_dimensions(role: Role, dims: Sequence[int], rank: int, g_rows: int) -
     return (dims[0],)
 
 
+def check_shape(known: tuple[int, ...], tensor: TensorPlan) -> None:
+    """A tensor that comes again, as an update or in its place, has the shape that it had.
+
+    Not in spec: nothing else could be added to it, or stand in the block that it is a member of.
+
+    Args:
+        known: the shape that it had.
+
+    Raises:
+        ConformanceError: it has another one.
+    """
+    if known != tensor.shape:
+        raise ConformanceError(
+            f"tensor {tensor.name!r} has the shape {list(tensor.shape)}, before it had {list(known)}",
+            clause="decoding 11.1",
+        )
+
+
 def plan_unit(unit: NnrUnit) -> UnitPlan:
     """Read one NNR_NDU unit.
 
@@ -190,6 +216,8 @@ def plan_unit(unit: NnrUnit) -> UnitPlan:
         predictive=bool(unit.mps is not None and unit.mps.get("nnr_pre_flag")),
         payload=unit.payload_bytes,
     )
+    if len(set(plan.element_ids)) != len(plan.element_ids):
+        raise ConformanceError("an id is listed twice in one unit", clause="semantics 5")
     if payload_type == PayloadType.NNR_PT_BLOCK:
         ids, payload_order = block_roles(types)
         if len(ids) != len(plan.element_ids):

@@ -17,7 +17,7 @@ from ..metadata import parse as parse_metadata
 from ..syntax.constants import NnrUnitType
 from ..syntax.stream import NnrUnit, StreamContext, read_units
 from .clauses import clause
-from .plan import UnitPlan, plan_unit
+from .plan import UnitPlan, check_shape, plan_unit
 from .reconstruct import restored_bytes
 
 __all__ = ["Source", "Stream", "checked_limits", "located", "read_stream", "stream_bytes"]
@@ -109,7 +109,8 @@ def read_stream(
                 TruncatedError("the stream ends before its first tensor", clause="syntax 2.4"), last
             )
     plans = _plans([unit for unit in units if unit.unit_type == NnrUnitType.NNR_NDU], limits)
-    output = max(sum(4 * plan.elements for plan in plans), restored_bytes(plans, metadata))
+    sizes = [max(plan.elements, plan.plain_elements) for plan in plans]
+    output = max(4 * sum(sizes), restored_bytes(plans, metadata))
     limits.check(
         "max_output_bytes",
         output,
@@ -179,6 +180,7 @@ def _plans(units: list[NnrUnit], limits: Limits) -> list[UnitPlan]:
     """Plans of the data units, the parts of divided ones put together (semantics 1)."""
     plans: list[UnitPlan] = []
     parts: list[NnrUnit] = []
+    shapes: dict[str, tuple[int, ...]] = {}
     for unit in units:
         try:
             counter = unit.header.partial_data_counter
@@ -195,6 +197,8 @@ def _plans(units: list[NnrUnit], limits: Limits) -> list[UnitPlan]:
                 limits.check(
                     "max_tensor_elements", tensor.elements, f"number of elements of tensor {tensor.name!r}"
                 )
+                check_shape(shapes.setdefault(tensor.name, tensor.shape), tensor)
+            limits.check("max_tensor_elements", plan.plain_elements, f"number of elements of {unit.name}")
         except BitstreamError as error:
             raise located(error, unit) from None
         plans.append(plan)

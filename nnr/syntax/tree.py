@@ -312,6 +312,8 @@ def _write_unparsed(node: Mapping[str, Any], ctx: StreamContext) -> bytes:
         raise SyntaxValueError(
             f"unparsed: the syntax of {name} has {writer.coded} elements, not {unparsed['after']}"
         )
+    if not isinstance(unparsed["bits"], str) or set(unparsed["bits"]) - {"0", "1"}:
+        raise SyntaxValueError("unparsed bits are a string of 0 and 1")
     writer.out.write_bits(unparsed["bits"])
     writer.out.write_bytes(unparsed["data"])
     parts = (writer.tobytes(),)

@@ -230,6 +230,55 @@ def test_limits_are_checked_before_memory_is_taken():
         nnr.decode(bytes(Builder().raw("x", [1.0, 2.0])), limits=nnr.Limits(max_tensor_elements=1))
 
 
+@pytest.mark.parametrize("limit", ["max_output_bytes", "max_tensor_elements"])
+def test_the_product_of_factors_counts_as_output(limit):
+    """Two vectors of 100 elements, one matrix of 10000."""
+    common = {
+        "compressed_parameter_types": 1,
+        "decomposition_rank": 1,
+        "g_number_of_rows": 100,
+        "tensor_dimensions": [100, 100],
+    }
+    ones = np.ones((100, 1), "<f4")
+    data = bytes(Builder().raw("w_G", ones, **common).raw("w_H", ones, **common))
+    with pytest.raises(nnr.LimitError, match=limit):
+        nnr.decode(data, limits=nnr.Limits(**{limit: 9999}))
+    assert nnr.decode(data)["w"].shape == (100, 100)
+
+
+def test_one_id_is_one_tensor():
+    """Not twice in a unit, and not in two shapes in a stream."""
+    mapping = {"concatenation_axis_index": 0, "split_index": [2], "number_of_shifts": [0], "shift_index": [[]]}
+    mapping["shift_value"] = [[]]
+    values = np.zeros((4, 3), "<f4")
+    with pytest.raises(nnr.ConformanceError, match="twice"):
+        nnr.decode(bytes(Builder().raw(["a", "a"], values, topology_tensor_dimension_mapping=mapping)))
+    twice = Builder().raw("a", np.zeros((4, 3), "<f4")).raw("a", np.zeros((3, 4), "<f4"))
+    with pytest.raises(nnr.ConformanceError, match="before it had") as error:
+        nnr.decode(bytes(twice))
+    assert error.value.unit_index == 3
+
+
+def test_an_update_keeps_the_shape():
+    decoder = nnr.Decoder()
+    decoder.decode(base_stream())
+    for other in (
+        update([[1.0, 2.0, 3.0]], 1),
+        bytes(Builder(parents=True).raw("w", [[1.0, 2.0, 3.0]], depth=1)),
+    ):
+        with pytest.raises(nnr.ConformanceError, match="before it had"):
+            decoder.decode(other)
+    assert decoder.model["w"].tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_line_break_in_a_name_does_not_break_the_message():
+    coded = {"nnr_compressed_data_unit_payload_type": 1, "codebook_present_flag": 0, "dq_flag": 0}
+    data = bytes(Builder().raw("two\nlines", [1.0], payload=b"\0", **coded))
+    with pytest.raises(nnr.TruncatedError) as error:
+        nnr.decode(data)
+    assert str(error.value).isprintable()
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

@@ -146,6 +146,9 @@ def test_a_unit_that_cannot_be_followed_keeps_its_rest_as_bits() -> None:
     assert tree["units"][2]["unparsed"] == {"after": 11, "bits": "00", "data": b"\0"}
     assert len(tree["units"]) == 4
     assert write(tree) == data
+    tree["units"][2]["unparsed"]["bits"] = "0x"
+    with pytest.raises(SyntaxValueError, match="a string of 0 and 1"):
+        write(tree)
 
 
 def test_a_stream_cut_in_a_unit_keeps_its_rest_as_bytes() -> None:
