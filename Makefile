@@ -4,6 +4,8 @@
 # make portable  the tests of the core on a build without vector instructions
 # make interop   code with us, decode with NNCodec, and the other way round (NNCodec in .venv-peer)
 # make bench     the benchmarks against NNCodec; rewrites the tables in docs/
+# make sanitize  the tests on a core that is compiled with address and undefined-behaviour sanitizers
+# make fuzz      all fuzzers in turn, SECONDS=n in all (fuzz/README.md says what they need)
 # make build     sdist and wheel into dist/, installed and tested outside the checkout
 # make clean     remove everything that the above made
 
@@ -13,16 +15,17 @@ PEER := .venv-peer
 BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
+SECONDS ?= 300
 # A Python with torch, safetensors and Pillow: the benchmarks then measure accuracies too.
 EVAL_PYTHON ?=
 
 # What the installed package is made of; Python sources are used in place and need no new installation.
 RECIPE := setup.py setup.cfg pyproject.toml MANIFEST.in nnr/_core_build.py nnr/_version.py $(wildcard c_core/*)
 
-.PHONY: help demo test check portable interop bench build clean
+.PHONY: help demo test check portable interop bench sanitize fuzz build clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 8
+	@sed -n 's/^# //p' Makefile | head -n 10
 
 demo:
 	rm -rf $(VENV) build
@@ -51,6 +54,12 @@ interop: $(VENV)/.ready $(PEER)/.ready
 bench: $(VENV)/.ready $(PEER)/.ready
 	$(BIN)/python benchmarks/models.py --docs docs/interop.md --readme README.md $(if $(EVAL_PYTHON),--eval-python $(EVAL_PYTHON))
 	$(BIN)/python benchmarks/end_to_end.py --docs docs/interop.md
+
+sanitize: $(VENV)/.ready
+	fuzz/sanitize.sh $(BIN)/python $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.ready
+	fuzz/run.sh $(BIN)/python $(SECONDS)
 
 build: $(VENV)/.ready
 	$(BIN)/python $(PIP) build

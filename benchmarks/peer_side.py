@@ -134,12 +134,17 @@ def decode(job):
     started = time.process_time()
     tensors = nnc.decompress(data, verbose=False, **job.get("args", {}), **chain_arguments(job))
     seconds = time.process_time() - started
-    if "chain" in job:  # the peer's decoder leaves it to its caller to keep the history
-        state, history = chain_of(job)
-        present = state["parameters"]  # but for raw floats
-        history.add_data_to_hist({name: present[name] for name in tensors if name in present})
+    if "chain" in job:
+        remember(job, tensors)
     np.savez(job["output"], **{f"t{k}": array for k, array in enumerate(tensors.values())})
     return {"cpu_seconds": seconds, "names": list(tensors)}
+
+
+def remember(job, tensors):
+    """Add to the history of a chain, which the peer's decoder leaves to its caller."""
+    state, history = chain_of(job)
+    present = state["parameters"]  # but for raw floats
+    history.add_data_to_hist({name: present[name] for name in tensors if name in present})
 
 
 def give_state(job):
