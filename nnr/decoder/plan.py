@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from ..syntax.serdes import Values
     from ..syntax.stream import NnrUnit
 
-__all__ = ["Codebook", "Role", "TensorPlan", "UnitPlan", "block_roles", "check_shape", "matrix_shape", "plan_unit"]
+__all__ = [
+    "Codebook",
+    "Role",
+    "TensorPlan",
+    "UnitPlan",
+    "block_roles",
+    "check_shape",
+    "matrix_shape",
+    "plan_unit",
+]
 
 
 class Role(Enum):

@@ -248,8 +248,13 @@ def test_the_product_of_factors_counts_as_output(limit):
 
 def test_one_id_is_one_tensor():
     """Not twice in a unit, and not in two shapes in a stream."""
-    mapping = {"concatenation_axis_index": 0, "split_index": [2], "number_of_shifts": [0], "shift_index": [[]]}
-    mapping["shift_value"] = [[]]
+    mapping = {
+        "concatenation_axis_index": 0,
+        "split_index": [2],
+        "number_of_shifts": [0],
+        "shift_index": [[]],
+        "shift_value": [[]],
+    }
     values = np.zeros((4, 3), "<f4")
     with pytest.raises(nnr.ConformanceError, match="twice"):
         nnr.decode(bytes(Builder().raw(["a", "a"], values, topology_tensor_dimension_mapping=mapping)))
