@@ -147,6 +147,11 @@ def layer_parameter_sets(rng: np.random.Generator) -> Iterator[Case]:
     s.lps(1, 5, -200)
     s.tensor("w", _W, qp=-190)
     yield s.case("profile_0")
+    s = Stream()
+    for density in range(8):
+        s.lps(1 + density % 3, density, -density)
+        s.tensor(f"w{density}", _W, qp=-3 * density)
+    yield s.case("densities")
 
 
 def _maps(layout: int, count: int = 2) -> dict[str, dict[str, Any]]:
@@ -232,6 +237,10 @@ def performance_maps(rng: np.random.Generator) -> Iterator[Case]:
         yield _end(s, f"layer_parameter_set_p{profile}")
         yield _end(Stream(profile, _map_elements("mps", _maps(0, 1))), f"one_entry_p{profile}")
         yield _end(Stream(profile, _map_elements("mps", _maps(0, 0))), f"no_entry_p{profile}")
+    unification = _maps(0, 1)["unification"]
+    for name, count in (("reshaped_tensor", 1), ("super_block", 1), ("block", 1)):
+        unification |= {f"count_{name}_dimension": [count], f"{name}_dimensions": [[]]}
+    yield _end(Stream(1, _map_elements("mps", {"unification": unification})), "no_dimensions")
 
 
 @family("syntax 7", "syntax 7.1", "syntax 7.2", "semantics 9")
@@ -298,6 +307,11 @@ def pruning_containers(rng: np.random.Generator) -> Iterator[Case]:
     }
     s.unit(3, header, {"nnr_pruning_topology_container": content})
     yield _end(s, "empty_dictionary")
+    s = Stream()
+    names = [f"n{k}" for k in range(130)]  # a count that leaves the first id between bytes
+    content |= {"element_id": names, "dim": [[k] for k in range(130)]}
+    s.unit(3, header, {"nnr_pruning_topology_container": content})
+    yield _end(s, "long_dictionary")
 
 
 @family("syntax 8")
@@ -392,15 +406,17 @@ def aggregates(rng: np.random.Generator) -> Iterator[Case]:
         yield s.case(f"draft_layout_unification_{unification}")
     s = Stream()
     head, outer, s.context, s.parts = s.parts, s.context, s.context.copy(), []
-    for name in "abc":
+    for name in "abcdefgh":  # eight times five bits need no alignment
         s.tensor(name, _W)
     units, s.parts, s.context = s.parts, head, outer
     s.context.aggregate_layout = 1
     s.unit(
-        6, {"nnr_aggregate_unit_type": 0, "entry_points_present_flag": 0, "quant_bitdepth": [1, 2, 3]}, units
+        6,
+        {"nnr_aggregate_unit_type": 0, "entry_points_present_flag": 0, "quant_bitdepth": list(range(8))},
+        units,
     )
     s.context.aggregate_layout = 0
-    yield s.case("draft_layout_three_units")
+    yield s.case("draft_layout_eight_units")
 
 
 @family("syntax 2.2", "syntax 2.4", "semantics 1", "syntax 3")

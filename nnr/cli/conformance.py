@@ -25,9 +25,11 @@ EXAMPLES = (
     "nnr conformance run",
     'nnr conformance run --decoder "mydecoder {input} {output} --base {base} --side {side}" --timeout 20',
     "nnr conformance run path/to/conformance -k codebooks --json",
+    "nnr conformance coverage --core path/to/checkout",
 )
 
-_RUN = """Put every vector to a decoder: what passes, fails, ends in an error, takes too long, is not supported?
+_RUN = """Put every vector to a decoder: what passes, fails, ends in an error, takes too long, is not
+supported?
 
 Exit status 1 if anything fails, ends in an error or takes too long. The command of --decoder has places that
 are filled in for each vector:
@@ -42,6 +44,9 @@ are filled in for each vector:
 The program ends with 0, with 1 where it refuses the bitstream, or with 3 where it does not support what is
 in it; anything else is an error. A command without {base} or {side} does not support the vectors that need
 it."""
+
+_COVERAGE = """What the vectors exercise: syntax elements, their values, conditions, contexts and sections of
+the specification, and lines and branches of the C decoder. What is not exercised is listed by name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     runner.add_argument("--jobs", type=int, default=1, metavar="N", help="vectors at a time (default: 1)")
     runner.usage = runner.short_usage()
+    coverage = actions.add_parser("coverage", help="what the vectors exercise", description=_COVERAGE)
+    _add_suite(coverage)
+    coverage.add_argument(
+        "--core", metavar="CHECKOUT", type=Path,
+        help="also count lines and branches of the C decoder, built there with gcc --coverage (default: no)",
+    )  # fmt: skip
+    coverage.usage = coverage.short_usage()
 
 
 def _add_suite(parser: argparse.ArgumentParser) -> None:
@@ -77,12 +89,28 @@ def _add_suite(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out `nnr conformance`."""
     if args.action is None:
-        raise UsageError("conformance: `run` is missing (see `nnr conformance --help`)")
+        raise UsageError("conformance: `run` or `coverage` is missing (see `nnr conformance --help`)")
     suite = _suite(args.folder)
     vectors = [vector for vector in suite if args.k in vector.name]
     if not vectors:
         raise CommandError(f"{suite.manifest}: no vector has {args.k!r} in its name")
-    return _run(args, suite, vectors)
+    return _coverage(args, vectors) if args.action == "coverage" else _run(args, suite, vectors)
+
+
+def _coverage(args: argparse.Namespace, vectors: list[Vector]) -> int:
+    from ..conformance.checkout import NotACheckout
+    from ..conformance.coverage import measure
+
+    try:
+        found = measure(vectors, checkout=args.core)
+    except (NotACheckout, FileNotFoundError) as error:
+        raise CommandError(str(error)) from None
+    if args.json:
+        print_line(json.dumps(found.as_dict()))
+    else:
+        for line in found.lines():
+            print_line(line)
+    return 0
 
 
 def _suite(folder: Path | None) -> Suite:

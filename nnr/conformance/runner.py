@@ -292,7 +292,7 @@ class _Worker:
         assert self._process.stdin is not None
         try:
             self._process.stdin.close()
-            return self._process.wait(0.5)
+            return self._process.wait(2)
         except (OSError, subprocess.TimeoutExpired):
             self._process.kill()
             return self._process.wait()
