@@ -305,9 +305,14 @@ def _chunk_errors(a: np.ndarray, b: np.ndarray) -> Errors:
     if x.size:
         errors.peak = float(np.abs(x).max())
         errors.max_error = float(np.abs(difference).max())
-        errors.squared_error = float(difference @ difference)
-        errors.dot, errors.square_a, errors.square_b = float(x @ y), float(x @ x), float(y @ y)
+        errors.squared_error = _dot(difference, difference)
+        errors.dot, errors.square_a, errors.square_b = _dot(x, y), _dot(x, x), _dot(y, y)
     return errors
+
+
+def _dot(x: np.ndarray, y: np.ndarray) -> float:
+    """Sum of products, the same for any number of threads, which that of a BLAS is not."""
+    return float(np.multiply(x, y).sum())
 
 
 def _is_wide(dtype: np.dtype[Any]) -> bool:

@@ -25,7 +25,7 @@ from .errors import UsageError, about
 from .options import add_limits, limits, number
 from .progress import Progress
 from .streams import STDIO, model_source
-from .text import count, decibels, folded_table, one_line, print_line, screen_of, shape_text
+from .text import count, decibels, folded, folded_table, one_line, print_line, screen_of, shape_text
 
 __all__ = ["EXAMPLES", "JSON", "SUMMARY", "add_arguments", "run"]
 
@@ -131,22 +131,30 @@ class _Model(Mapping[str, Any]):
 
 def _print_report(report: nnr.CompareReport, args: argparse.Namespace) -> None:
     screen = screen_of(sys.stdout)
+    closing = [
+        part
+        for line in (
+            f"A           {args.a}: {count(report.size_a, 'byte')}",
+            f"B           {args.b}: {count(report.size_b, 'byte')}",
+            f"result      {_conclusion(report, args.tolerance)}",
+        )
+        for part in folded(line, screen, 12)
+    ]
     tensors, hidden = report.tensors, 0
     if screen is not None and not args.all:
-        tensors = _worst(report.tensors, args.tolerance, max(5, screen.lines - 7))
+        room = screen.lines - len(closing) - 4  # titles, the rest, the total, and the next prompt
+        tensors = _worst(report.tensors, args.tolerance, max(5, room))
         hidden = len(report.tensors) - len(tensors)
     rows = [_row(tensor, args.tolerance) for tensor in tensors]
     if hidden:
-        rest = "none of them worse" if all(not t.within(args.tolerance) for t in tensors) else "the same"
-        rows.append([f"... {hidden:,} more, {rest}; --all", *[""] * (len(_HEAD) - 1)])
+        rows.append([f"... {hidden:,} no worse; --all", *[""] * (len(_HEAD) - 1)])
     total = _errors_cells(report.total if any(t.errors for t in report.tensors) else None)
     bytes_a, bytes_b = (sum(getattr(t, side) or 0 for t in report.tensors) for side in ("bytes_a", "bytes_b"))
     rows.append(["total", f"{report.total.elements:,}", "", f"{bytes_a:,}", f"{bytes_b:,}", *total, ""])
     for line in folded_table(_HEAD, rows, _RIGHT, screen, spare=_SPARE):
         print_line(line)
-    print_line(f"A           {args.a}: {count(report.size_a, 'byte')}")
-    print_line(f"B           {args.b}: {count(report.size_b, 'byte')}")
-    print_line(f"result      {_conclusion(report, args.tolerance)}")
+    for line in closing:
+        print_line(line)
 
 
 def _worst(tensors: list[TensorComparison], tolerance: float | None, room: int) -> list[TensorComparison]:

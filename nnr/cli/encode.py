@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,9 +22,10 @@ import nnr
 
 from ..encoder.pipeline import EncodedStream, encode_stream
 from ..encoder.report import EncodeReport, TensorReport
-from ..formats import FORMATS, atomic_output
+from ..errors import FormatError
+from ..formats import FORMATS, atomic_output, format_of
 from .containers import add_with_topology, with_container
-from .errors import UsageError, about, as_flags, as_limits, describe
+from .errors import CommandError, UsageError, about, as_flags, as_limits, describe
 from .options import add_config_options, add_limits, add_threads, limits, make_config
 from .progress import Progress
 from .streams import (
@@ -35,7 +37,7 @@ from .streams import (
     read_model,
     write_stdout,
 )
-from .text import count, decibels, folded_table, one_line, print_line, screen_of, shape_text
+from .text import count, decibels, folded, folded_table, one_line, print_line, screen_of, shape_text
 
 __all__ = ["EXAMPLES", "JSON", "SUMMARY", "add_arguments", "run"]
 
@@ -105,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
     if [args.input, *args.base].count(STDIO) > 1:
         raise UsageError("encode: `-` can stand for one input only")
     config = make_config(args, nnr.EncoderConfig)
+    if args.format is None and args.input.lower().endswith(".nnr") and os.path.isfile(args.input):
+        raise CommandError(f"{args.input}: a bitstream, not a model file; `nnr decode` makes one of it")
     check_output(args.output, force=args.force, inputs=[args.input, *args.base])
     base = _base(args)
     tensors = read_model(args.input, args.format, key=args.key)
@@ -123,8 +127,17 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_line(json.dumps({"input": args.input, "output": args.output, **stream.report.as_dict()}))
     elif not args.quiet:
+        if _looks_like_model(args.output):
+            stream.report.notes.append("OUT is a bitstream, whatever its name says; NAME.nnr is usual")
         _print_report(stream.report, args)
     return 0
+
+
+def _looks_like_model(name: str) -> bool:
+    try:
+        return bool(format_of(name))
+    except FormatError:
+        return False
 
 
 def _check_update(config: nnr.EncoderConfig) -> None:
@@ -188,7 +201,8 @@ def _print_report(report: EncodeReport, args: argparse.Namespace) -> None:
         return
     for line in _tensor_table(report, args) if _wants_table(args) else []:
         print_line(line)
-    print_line(f"{args.output}: {_summary(report)}")
+    for line in folded(f"{args.output}: {_summary(report)}", screen_of(sys.stdout), 2):
+        print_line(line)
     for line in notes:
         print_line(line)
 
@@ -207,7 +221,7 @@ def _tensor_table(report: EncodeReport, args: argparse.Namespace) -> list[str]:
     screen = screen_of(_report_stream(args))
     shown = report.tensors
     if not args.verbose:
-        shown = _largest(report.tensors, max(5, screen.lines - 7) if screen else _ROWS_WITHOUT_SCREEN)
+        shown = _largest(report.tensors, max(5, screen.lines - 8) if screen else _ROWS_WITHOUT_SCREEN)
     rows = [
         [one_line(t.name), shape_text(t.shape), t.tool, "-" if t.qp is None else str(t.qp), *_cells([t])]
         for t in shown

@@ -1,6 +1,7 @@
 """Show what a bitstream holds: units, tensors, tools, bits. Payloads are not decoded.
 
-A damaged stream is shown as far as its headers tell, and the exit status is 1; `nnr check` looks closer.
+A damaged stream is shown up to the first unit that cannot be read, and the exit status is 1; `nnr check`
+looks closer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import nnr
 
@@ -18,11 +19,12 @@ from ..errors import BitstreamError, LimitError, UnsupportedError
 from ..metadata import is_metadata
 from ..syntax.constants import NnrUnitType
 from ..syntax.info import info
-from ..syntax.stream import NnrUnit, StreamContext, read_units
+from ..syntax.serdes import Reader
+from ..syntax.stream import NnrUnit, StreamContext, read_units, walk_units
 from .errors import CommandError, about, describe
 from .options import add_limits, limits
 from .streams import add_out_of_band, read_bitstream, read_out_of_band
-from .text import count, folded_table, one_line, print_line, screen_of, shape_text
+from .text import count, folded, folded_table, one_line, print_line, screen_of, shape_text
 
 __all__ = ["EXAMPLES", "JSON", "SUMMARY", "add_arguments", "run"]
 
@@ -46,15 +48,14 @@ JSON = {
         "`payload_type`, `qp`, `tools`, `scan_order`, `unit` (its number), `payload_bytes`, "
         "`bits_per_weight`; null for what cannot be told from headers"
     ),
-    "metadata, metadata_problem, damaged": (
-        "whether there is a metadata unit, what keeps it from being read (or null), and whether that "
-        "is the fault of the stream"
-    ),
+    "damaged, problem": "whether it is damaged, and how, or null; other values are of the whole units",
+    "metadata, metadata_problem": "whether there is a metadata unit; what keeps it from being read, or null",
     "originals": "an object for each tensor of the model: `name`, `shape`, `dtype`",
 }
 
 _HEAD = ("tensor", "shape", "dtype", "payload", "qp", "bits/weight", "bytes", "tools")
 _RIGHT = {"qp", "bits/weight", "bytes"}
+_HEAD_CELLS = 12  # of the words in front of the lines about the stream
 _SPARE = ("payload", "tools", "dtype", "qp")
 
 
@@ -72,24 +73,51 @@ def run(args: argparse.Namespace) -> int:
     data = read_bitstream(args.file)
     out_of_band = read_out_of_band(args)
     with about(args.file):
-        facts = info(data, out_of_band=out_of_band, limits=limits(args))
-        originals = _originals(data, out_of_band, limits(args))
-    facts |= {"metadata": originals.present, "metadata_problem": originals.problem}
-    facts |= {"damaged": originals.damaged, "originals": originals.rows}
+        readable = _readable(data, out_of_band, limits(args))
+        facts = info(readable.data, out_of_band=out_of_band, limits=limits(args))
+        originals = _originals(readable.data, out_of_band, limits(args))
+    problem = readable.problem or (originals.problem if originals.damaged else None)
+    facts |= {"size": len(data), "metadata": originals.present, "metadata_problem": originals.problem}
+    facts |= {"damaged": problem is not None, "problem": problem, "originals": originals.rows}
     if args.json:
         print_line(json.dumps({"file": args.file, **facts}))
     else:
         _print_facts(args, facts)
-    if originals.damaged:
-        raise CommandError(f"{args.file}: {originals.problem}")
+    if problem is not None:
+        raise CommandError(f"{args.file}: {problem}")
     return 0
 
 
+class _Readable(NamedTuple):
+    """The units of a stream as far as their headers can be read, and what ends them before the end."""
+
+    data: bytes
+    problem: str | None
+
+
+def _readable(data: bytes, out_of_band: Mapping[str, Any] | None, bounds: nnr.Limits) -> _Readable:
+    end = 0
+    try:
+        for unit in walk_units(Reader(data, limits=bounds), StreamContext(out_of_band, bounds), _needs_more):
+            if unit.depth == 0:
+                end = unit.byte_offset + unit.size
+    except BitstreamError as error:
+        if end:
+            return _Readable(data[:end], describe(error))
+    return _Readable(data, None)
+
+
+def _needs_more(unit: NnrUnit, error: BitstreamError) -> bool:
+    """A unit that leaves its dimensions to the environment can be shown without them."""
+    return isinstance(error, UnsupportedError) and error.clause == "semantics 7"
+
+
 def _print_facts(args: argparse.Namespace, facts: Mapping[str, Any]) -> None:
-    lines = _head_lines(args.file, facts)
+    screen = screen_of(sys.stdout)
+    lines = [part for line in _head_lines(args.file, facts) for part in folded(line, screen, _HEAD_CELLS)]
     originals = {tensor["name"]: tensor for tensor in facts["originals"]}
     rows = [_row(tensor, originals.get(tensor["name"], tensor)) for tensor in facts["tensors"]]
-    room, screen = len(rows), screen_of(sys.stdout)
+    room = len(rows)
     if screen is not None and not args.all:
         room = max(5, screen.lines - len(lines) - 4)
     lines += ["", *folded_table(_HEAD, rows[:room], _RIGHT, screen, spare=_SPARE)] if rows else []

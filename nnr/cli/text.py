@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 import sys
+import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 __all__ = [
-    "OutputError", "Screen", "count", "decibels", "folded_table", "one_line", "print_line", "screen_of",
-    "shape_text", "table",
+    "OutputError", "Screen", "count", "decibels", "folded", "folded_table", "one_line", "print_line",
+    "screen_of", "shape_text", "table",
 ]  # fmt: skip
 
 _NAME_CELLS = 28
@@ -97,6 +98,16 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[
     ]
 
 
+def folded(line: str, screen: Screen | None, indent: int = 0) -> list[str]:
+    """`line` in as many as the screen needs, those behind the first indented."""
+    if screen is None or len(line) <= screen.columns:
+        return [line]
+    return textwrap.wrap(
+        line, max(screen.columns, 2 * indent), subsequent_indent=" " * indent, break_on_hyphens=False,
+        drop_whitespace=True, replace_whitespace=False,
+    )  # fmt: skip
+
+
 def folded_table(
     head: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -129,5 +140,5 @@ def folded_table(
 def _shortened(text: str, cells: int) -> str:
     if len(text) <= cells:
         return text
-    tail = (cells - 3) * 2 // 3  # the end of a tensor's name tells more than its beginning
+    tail = (cells - 3) // 2
     return f"{text[: cells - 3 - tail]}...{text[-tail:]}"

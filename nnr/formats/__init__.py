@@ -92,6 +92,8 @@ def format_of(path: str | os.PathLike[str]) -> str:
     known = ", ".join(_EXTENSIONS)
     extension = Path(path).suffix.lower()
     found = f"files of type {extension}" if extension else "files without an extension"
+    if os.path.isdir(path):
+        found = "folders without a graph.nnef"
     raise FormatError(f"{found} are not supported; supported are {known}")
 
 

@@ -101,6 +101,17 @@ def test_bad_targets_are_named(cli: Cli, model_file: Path, stream_file: Path, tm
     cli("decode", stream_file, "-o", tmp_path / "x.bin").assert_one_error(1, ".bin", ".npz, .safetensors")
 
 
+def test_a_model_file_and_a_bitstream_are_not_confused(
+    cli: Cli, model_file: Path, stream_file: Path, tmp_path: Path
+) -> None:
+    cli("encode", stream_file, "-o", tmp_path / "x.nnr").assert_one_error(
+        1, f"nnr: {stream_file}: a bitstream, not a model file", "nnr decode"
+    )
+    shown = cli("encode", model_file, "-o", tmp_path / "x.npz")
+    assert shown.status == 0
+    assert "note: OUT is a bitstream" in shown.out
+
+
 def test_an_earlier_output_survives_a_failure(cli: Cli, stream_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.npz"
     out.write_bytes(b"precious")

@@ -112,6 +112,25 @@ def test_info_folds_to_a_terminal_and_not_in_a_pipe(tmp_path: Path) -> None:
     assert b"more; --all shows them" in shown
 
 
+def test_info_shows_the_whole_units_of_a_cut_stream(cli: Cli, stream_file: Path) -> None:
+    data = stream_file.read_bytes()
+    with nnr.open(data) as file:
+        last = file.units[-1].byte_offset
+    whole = json.loads(cli("info", stream_file, "--json").out)
+    assert (whole["damaged"], whole["problem"]) == (False, None)
+    stream_file.write_bytes(data[: last + 5])
+    shown = cli("info", stream_file)
+    assert shown.status == 1
+    assert shown.err.startswith(f"nnr: {stream_file}: unit ")
+    assert "conv.weight" in shown.out
+    cut = json.loads(cli("info", stream_file, "--json").out)
+    assert cut["damaged"] is True
+    assert cut["problem"] in shown.err
+    assert cut["size"] == last + 5
+    assert cut["tensors"] == whole["tensors"][: len(cut["tensors"])]
+    assert len(cut["tensors"]) == len(whole["tensors"]) - 1
+
+
 def test_trace_lists_every_element_with_its_place(cli: Cli, stream_file: Path) -> None:
     shown = cli("trace", stream_file)
     assert shown.status == 0
