@@ -1,7 +1,8 @@
 """Recipe for `nnr._core`, the C core behind `nnr.core`. Runs only at build time.
 
-The declarations are read from `c_core/nnr_core.h`, between its two marker comments, so they exist once. With
-NNR_NO_SIMD=1 in the environment the core is built without vector instructions of its own; results are the same.
+The declarations are read from `c_core/nnr_core.h`, between its two marker comments, so they exist once.
+With NNR_NO_SIMD=1 in the environment the core is built without vector instructions of its own; results
+are the same.
 """
 
 from __future__ import annotations
