@@ -26,6 +26,12 @@ void nnr_tokenise_start(tokeniser *t, const tensor_layout *layout, int doubled)
     for (state = 0; state < NNR_DQ_STATES; state++) {
         for (j = 0; j < 4; j++)
             t->behind_zeros[state][j] = (uint8_t)state_after_zeros(state, j);
+        for (j = 0; j < 3; j++) {
+            t->sig[BY_NEIGHBOUR][3 * state + j] = (token)((CTX_SIG + 3 * state + j) << 1);
+            t->sig[BY_SMALL_BASE][3 * state + j] = (token)((CTX_SIG_BASE + 2 * state) << 1);
+            t->sig[BY_LARGE_BASE][3 * state + j] = (token)((CTX_SIG_BASE + 2 * state + 1) << 1);
+            t->sig[BY_HISTORY][3 * state + j] = (token)((CTX_SIG_HISTORY + state) << 1);
+        }
         for (j = 0; j < STRING_LENGTH; j++)
             t->zeros[state][j] = (token)((CTX_SIG + 3 * state_after_zeros(state, j)) << 1);
     }
@@ -101,14 +107,51 @@ NNR_INLINE token *put_zeros(const tokeniser *t, token *next, unsigned state, uns
     return next + count;
 }
 
-/* Samples without temporal base, history and codebook, from one that is not zero to the next. The flags are constants
-   where this is called. */
-NNR_INLINE void tokenise_plain(tokeniser *t, const tensor_layout *layout, const run *r, int dq, int doubled)
+/* A sample that is not zero, from its sign on; bit 0 of *wrong is set if its quantizer does not have it. The flags are constants where this is called. */
+NNR_INLINE token *put_nonzero(tokeniser *t, const tensor_layout *layout, token *next, int32_t level, unsigned sign,
+                              unsigned *state, unsigned *wrong, int32_t base_level, int dq, int doubled,
+                              int bounded)
+{
+    const unsigned negative = level < 0;
+    const uint32_t base_size = absolute(base_level);
+    uint32_t magnitude = absolute(level);
+
+    *next = (token)(sign << 1 | negative);
+    next += !bounded || !layout->one_sided;
+    if (dq) {
+        const uint32_t index = index_size(magnitude, *state & 1);
+        *wrong |= magnitude ^ *state;
+        magnitude = doubled ? magnitude : index;
+        *state = next_state(*state, index & 1);
+    }
+    if (NNR_LIKELY(magnitude <= t->string_limit)) {
+        const token *string = t->strings[negative][magnitude];
+        if (base_level != 0)
+            string = t->base_strings[base_size < STRING_LENGTH ? base_size : STRING_LENGTH - 1][magnitude];
+        memcpy(next, string, sizeof t->strings[0][0]);
+        next += magnitude;
+        if (bounded) { /* which makes the last 0 superfluous */
+            t->wrong_index |= (int64_t)magnitude > layout->limit[negative];
+            next -= (int64_t)magnitude == layout->limit[negative];
+        }
+        return next;
+    }
+    if (bounded && (int64_t)magnitude > layout->limit[negative]) {
+        t->wrong_index = 1;
+        return next;
+    }
+    return put_magnitude(next, layout, magnitude, negative, bounded ? layout->limit[negative] : INT64_MAX, base_level);
+}
+
+/* Samples without temporal base and history, from one that is not zero to the next. The flags are constants where this
+   is called. */
+NNR_INLINE void tokenise_plain(tokeniser *t, const tensor_layout *layout, const run *r, int dq, int doubled,
+                               int bounded)
 {
     token *next = t->next;
     unsigned state = t->state;
     unsigned neighbour = t->neighbour;
-    unsigned wrong_state = 0, zeros = 0; /* that wait for their tokens */
+    unsigned wrong = 0, zeros = 0; /* zeros that wait for their tokens */
     int64_t row, col;
 
     for (row = 0; row < r->height; row++) {
@@ -119,9 +162,6 @@ NNR_INLINE void tokenise_plain(tokeniser *t, const tensor_layout *layout, const 
             int done = 0;
             while (mask != 0) {
                 const int i = trailing_zeros(mask);
-                const unsigned negative = levels[i] < 0;
-                uint32_t magnitude = absolute(levels[i]);
-
                 mask &= mask - 1;
                 zeros += (unsigned)(i - done);
                 done = i + 1;
@@ -130,22 +170,10 @@ NNR_INLINE void tokenise_plain(tokeniser *t, const tensor_layout *layout, const 
                     state = t->behind_zeros[state][zeros & 3];
                 neighbour &= 0 - (unsigned)(zeros == 0);
                 zeros = 0;
-                next[0] = (token)((CTX_SIG + 3 * state + neighbour) << 1 | 1);
-                next[1] = (token)((CTX_SIGN + neighbour) << 1 | negative);
-                next += 2;
-                neighbour = 2 - negative;
-                if (dq) {
-                    const uint32_t index = index_size(magnitude, state & 1);
-                    wrong_state |= magnitude ^ state;
-                    magnitude = doubled ? magnitude : index;
-                    state = next_state(state, index & 1);
-                }
-                if (NNR_LIKELY(magnitude <= t->string_limit)) {
-                    memcpy(next, t->strings[negative][magnitude], sizeof t->strings[0][0]);
-                    next += magnitude;
-                } else {
-                    next = put_magnitude(next, layout, magnitude, negative, INT64_MAX, 0);
-                }
+                next = put_bin(next, (int)(CTX_SIG + 3 * state + neighbour), 1);
+                next = put_nonzero(t, layout, next, levels[i], CTX_SIGN + neighbour, &state, &wrong, 0, dq, doubled,
+                                   bounded);
+                neighbour = 2 - (unsigned)(levels[i] < 0);
             }
             zeros += (unsigned)(count - done);
         }
@@ -158,66 +186,67 @@ NNR_INLINE void tokenise_plain(tokeniser *t, const tensor_layout *layout, const 
     t->next = next;
     t->state = state;
     t->neighbour = neighbour;
-    t->wrong_state |= (int)(wrong_state & 1);
+    t->wrong_state |= (int)(wrong & 1);
 }
 
-/* Samples with a temporal base, history or codebook. */
-NNR_INLINE void tokenise_aided(tokeniser *t, const tensor_layout *layout, const run *r, int dq)
+/* Where the context of a significance comes from, for up to MASK_POSITIONS samples. */
+static void find_aids(const int32_t *base, const uint8_t *history, int count, uint8_t *aids)
+{
+    int i;
+    if (base)
+        for (i = 0; i < count; i++)
+            aids[i] = (uint8_t)((base[i] != 0) + (absolute(base[i]) > 1));
+    else
+        memset(aids, 0, (size_t)count);
+    if (history)
+        for (i = 0; i < count; i++)
+            aids[i] = history[i] ? BY_HISTORY : aids[i];
+}
+
+/* Samples with a temporal base or history. */
+NNR_INLINE void tokenise_aided(tokeniser *t, const tensor_layout *layout, const run *r, int dq, int bounded)
 {
     token *next = t->next;
     unsigned state = t->state;
     unsigned neighbour = t->neighbour;
-    unsigned wrong_state = 0;
-    const unsigned is_signed = !layout->one_sided;
+    unsigned wrong = 0;
+    uint8_t aids[MASK_POSITIONS];
     int64_t row, col;
 
     for (row = 0; row < r->height; row++) {
-        const int64_t start = r->first + row * r->stride;
-        const int32_t *levels = layout->levels + start;
-        const int32_t *base = layout->base ? layout->base + start : NULL;
-        const uint8_t *history = layout->history ? layout->history + start : NULL;
-        for (col = 0; col < r->width; col++) {
-            const unsigned negative = levels[col] < 0, significant = levels[col] != 0;
-            const int32_t base_level = base ? base[col] : 0;
-            const uint32_t base_size = absolute(base_level);
-            uint32_t magnitude = absolute(levels[col]);
-            unsigned sig = CTX_SIG + 3 * state + neighbour, sign = CTX_SIGN + neighbour;
-            if (base_level != 0) {
-                sig = CTX_SIG_BASE + 2 * state + (base_size > 1);
-                sign = CTX_SIGN_BASE + (base_level > 0);
-            }
-            if (history && history[col])
-                sig = CTX_SIG_HISTORY + state;
-            if (dq) {
-                const uint32_t index = index_size(magnitude, state & 1);
-                wrong_state |= significant & (magnitude ^ state);
-                magnitude = index;
-                state = next_state(state, index & 1);
-            }
-            if (NNR_UNLIKELY((int64_t)magnitude > layout->limit[negative])) {
-                t->wrong_index = 1;
-                continue;
-            }
-            next = put_bin(next, (int)sig, significant);
-            *next = (token)(sign << 1 | negative);
-            next += significant & is_signed;
-            neighbour = significant + (significant & ~negative);
-            if (NNR_LIKELY(magnitude <= t->string_limit)) {
-                const token *string = t->strings[negative][magnitude];
-                if (base_level != 0)
-                    string = t->base_strings[base_size < STRING_LENGTH ? base_size : STRING_LENGTH - 1][magnitude];
-                memcpy(next, string, sizeof t->strings[0][0]);
-                /* the bound makes the last 0 superfluous */
-                next += magnitude - (significant & ((int64_t)magnitude == layout->limit[negative]));
-            } else {
-                next = put_magnitude(next, layout, magnitude, negative, layout->limit[negative], base_level);
+        for (col = 0; col < r->width; col += MASK_POSITIONS) {
+            const int64_t start = r->first + row * r->stride + col;
+            const int32_t *levels = layout->levels + start, *base = layout->base ? layout->base + start : NULL;
+            const int count = (int)smaller(MASK_POSITIONS, r->width - col);
+            uint64_t mask = nonzero_mask(levels, count);
+            int i = 0;
+            find_aids(base, layout->history ? layout->history + start : NULL, count, aids);
+            for (;;) {
+                const int end = mask != 0 ? trailing_zeros(mask) : count;
+                int32_t base_level;
+                for (; i < end; i++) {
+                    *next++ = t->sig[aids[i]][3 * state + neighbour];
+                    neighbour = 0;
+                    if (dq)
+                        state = next_state(state, 0);
+                }
+                if (i == count)
+                    break;
+                mask &= mask - 1;
+                base_level = base ? base[i] : 0;
+                *next++ = t->sig[aids[i]][3 * state + neighbour] | 1;
+                next = put_nonzero(t, layout, next, levels[i],
+                                   base_level != 0 ? CTX_SIGN_BASE + (base_level > 0) : CTX_SIGN + neighbour, &state,
+                                   &wrong, base_level, dq, 0, bounded);
+                neighbour = 2 - (unsigned)(levels[i] < 0);
+                i++;
             }
         }
     }
     t->next = next;
     t->state = state;
     t->neighbour = neighbour;
-    t->wrong_state |= (int)(wrong_state & 1);
+    t->wrong_state |= (int)(wrong & 1);
 }
 
 void nnr_tokenise_plainly(tokeniser *t, const tensor_layout *layout, const run *r)
@@ -267,17 +296,19 @@ void nnr_tokenise_plainly(tokeniser *t, const tensor_layout *layout, const run *
 
 void nnr_tokenise_run(tokeniser *t, const tensor_layout *layout, const run *r)
 {
-    const int aided = layout->bounded || layout->base || layout->history;
-    if (aided && (t->doubled || nnr_codes_nothing(layout)))
+    const int aided = layout->base || layout->history;
+    if ((layout->bounded || aided) && (t->doubled || nnr_codes_nothing(layout)))
         nnr_tokenise_plainly(t, layout, r);
     else if (aided && layout->dq)
-        tokenise_aided(t, layout, r, 1);
+        tokenise_aided(t, layout, r, 1, layout->bounded);
     else if (aided)
-        tokenise_aided(t, layout, r, 0);
+        tokenise_aided(t, layout, r, 0, layout->bounded);
+    else if (layout->bounded)
+        tokenise_plain(t, layout, r, layout->dq, 0, 1);
     else if (!layout->dq)
-        tokenise_plain(t, layout, r, 0, 0);
+        tokenise_plain(t, layout, r, 0, 0, 0);
     else if (!t->doubled)
-        tokenise_plain(t, layout, r, 1, 0);
+        tokenise_plain(t, layout, r, 1, 0, 0);
     else
-        tokenise_plain(t, layout, r, 1, 1);
+        tokenise_plain(t, layout, r, 1, 1, 0);
 }
