@@ -58,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="the bitstreams before an update, in order (default: none)",
     )
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print nothing but errors; the exit status tells"
+    )
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     add_out_of_band(parser)
     add_limits(parser)
@@ -78,7 +81,12 @@ def run(args: argparse.Namespace) -> int:
             _check_payloads(data, out_of_band, decoder, limits(args), report, update=bool(args.base))
     if args.json:
         print_line(json.dumps({"file": args.file, **report.as_dict()}))
-        return 0 if report.ok else 1
+    elif not args.quiet:
+        _print_report(report, args)
+    return 0 if report.ok else 1
+
+
+def _print_report(report: CheckReport, args: argparse.Namespace) -> None:
     for kind, findings in (
         ("violation", report.violations),
         (f"outside {report.profile}", report.outside_profile),
@@ -92,7 +100,6 @@ def run(args: argparse.Namespace) -> int:
         conclusion += f", {fits} {report.profile}"
     units, notes = count(report.units, "unit"), count(len(report.notes), "note")
     print_line(f"{args.file}: {conclusion}; {units}, {notes}")
-    return 0 if report.ok else 1
 
 
 def _check_payloads(

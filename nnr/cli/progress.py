@@ -11,7 +11,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from .text import Screen, one_line, screen_of
+from .text import Screen, one_line, screen_of, shortened
 
 __all__ = ["Progress"]
 
@@ -56,7 +56,7 @@ class Progress:
             line = f"{share:4.0%} {done:,}/{total:,} {self._unit}s  {one_line(name)}"
             print("\r\x1b[K" + line[: self._screen.columns - 1], end="", file=sys.stderr, flush=True)
         else:
-            self._bar.set_postfix_str(one_line(name), refresh=False)
+            self._bar.set_postfix_str(shortened(one_line(name), self._screen.columns // 3), refresh=False)
             self._bar.n = done
             self._bar.refresh()
 

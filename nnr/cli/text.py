@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 __all__ = [
     "OutputError", "Screen", "count", "decibels", "folded", "folded_table", "one_line", "print_line",
-    "screen_of", "shape_text", "table",
+    "screen_of", "shape_text", "shortened", "table",
 ]  # fmt: skip
 
 _NAME_CELLS = 28
@@ -133,11 +133,12 @@ def folded_table(
         room += widths[title] + 2
     kept = [at for at, title in enumerate(head) if title in shown]
     room = max(room, min(names, _NAME_CELLS))
-    short = [[_shortened(row[0], room), *(row[at] for at in kept[1:])] for row in rows]
+    short = [[shortened(row[0], room), *(row[at] for at in kept[1:])] for row in rows]
     return table(shown, short, right)
 
 
-def _shortened(text: str, cells: int) -> str:
+def shortened(text: str, cells: int) -> str:
+    """At most `cells` characters of `text`, its beginning and its end."""
     if len(text) <= cells:
         return text
     tail = (cells - 3) // 2

@@ -13,7 +13,7 @@ from ..decoder.decode import Decoder
 from ..decoder.entropy import BinEvent
 from ..syntax.describe import describe, trace_lines
 from ..syntax.stream import NnrUnit
-from .errors import CommandError, about, as_limits
+from .errors import CommandError, UsageError, about, as_limits
 from .options import add_limits, limits
 from .streams import add_out_of_band, read_bitstream, read_out_of_band
 from .text import print_line
@@ -65,6 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out `nnr trace`."""
+    if args.bins and args.json:
+        raise UsageError("trace: --json is for syntax elements; --bins lists its bins as lines only")
+    if (args.base or args.legacy) and not args.bins:
+        raise UsageError("trace: --base and --legacy need --bins")
     data = read_bitstream(args.file)
     out_of_band = read_out_of_band(args)
     problem = None

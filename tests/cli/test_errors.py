@@ -188,6 +188,9 @@ def test_a_tensor_that_cannot_be_coded_is_named(cli: Cli, bad: np.ndarray, tmp_p
         ["decode", "x.nnr", "-o", "x.npz", "--limit", "max_patience=3"],
         ["decode", "x.nnr", "-o", "x.npz", "--limit", "max_units"],
         ["demo", "extra"],
+        ["trace", "x.nnr", "--bins", "--json"],
+        ["trace", "x.nnr", "--legacy"],
+        ["trace", "x.nnr", "--base", "y.nnr"],
     ],
     ids=" ".join,
 )

@@ -174,6 +174,12 @@ def test_check_says_that_checksums_are_missing(cli: Cli, tmp_path: Path) -> None
     assert "no checksums" in shown.out
 
 
+def test_check_can_be_silent(cli: Cli, stream_file: Path) -> None:
+    assert cli("check", stream_file, "-q") == (0, "", "")
+    stream_file.write_bytes(stream_file.read_bytes()[:-3])
+    assert cli("check", stream_file, "-q") == (1, "", "")
+
+
 @pytest.mark.parametrize("place", ["header", "payload", "end"])
 def test_check_finds_damage(cli: Cli, stream_file: Path, place: str) -> None:
     data = bytearray(stream_file.read_bytes())
