@@ -42,6 +42,7 @@ EXAMPLES = (
 JSON = {
     "input, output": "the names as given; `input` is a list",
     "tensors": "an object for each tensor written: `name`, `shape`, `dtype`",
+    "notes": "what was done unasked",
 }
 
 
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     write_container(tensors, topology, args, format_name)
     if args.json:
         rows = [{"name": n, "shape": list(a.shape), "dtype": a.dtype.name} for n, a in tensors.items()]
-        print_line(json.dumps({"input": streams, "output": args.output, "tensors": rows}))
+        print_line(json.dumps({"input": streams, "output": args.output, "tensors": rows, "notes": notes}))
     elif not (args.quiet or args.output == STDIO):
         weights = sum(a.size for a in tensors.values())
         print_line(f"{args.output}: {count(len(tensors), 'tensor')}, {count(weights, 'weight')}")
