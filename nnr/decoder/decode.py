@@ -256,6 +256,7 @@ class _Run:
             state = replace(state.without_model(), metadata=stream.metadata)
         done: list[CodedUnit] = []
         dialect: int | None = None
+        own = False
         for wave in _waves(stream.plans):
             for plan in wave:
                 try:
@@ -275,7 +276,7 @@ class _Run:
                 _check_shapes(state, plan)
             done += units
             if want == "both":
-                state = advance(state, units)
+                state, own = advance(state, units, own=own), True
         return done, state, dialect or 31
 
 

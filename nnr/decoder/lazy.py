@@ -1,8 +1,9 @@
 """A bitstream opened for reading single tensors: `nnr.open`.
 
-Headers are indexed when the file is opened, payloads are memory-mapped and decoded on demand. The checksum
-of a unit is compared when its tensor is decoded. In a profile-0 stream the first access decodes every unit
-once, since only that settles the dialect (spec README D1).
+Headers are indexed when the file is opened, through a memory map. Payloads are read and decoded on demand, by
+reading and not through the map: a file that became shorter would end the process that looks behind its end.
+The checksum of a unit is compared when its tensor is decoded. In a profile-0 stream the first access decodes
+every unit once, since only that settles the dialect (spec README D1).
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import mmap
 import os
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..dtypes import dtype_name
-from ..errors import ConformanceError
+from ..errors import ConformanceError, TruncatedError
 from ..limits import Limits
 from ..metadata import TensorRecord
 from ..syntax.constants import PayloadType
@@ -53,8 +55,10 @@ class File(Mapping[str, np.ndarray]):
         threads: int | None = None,
         backend: Backend = "c",
         close: Any = None,
+        file: _Mapped | None = None,
     ) -> None:
         self._close = close
+        self._file = file
         self._closed = False
         self._data = data
         if form not in ("plain", "coded"):
@@ -90,12 +94,14 @@ class File(Mapping[str, np.ndarray]):
 
     @property
     def units(self) -> list[NnrUnit]:
+        if self._file is not None:
+            self._file.check()
         return self._stream.units
 
     @property
     def topology(self) -> Topology | None:
         """The network that the tensors are weights of; None where the stream does not say."""
-        return find_topology(self._stream.units, self._limits)
+        return find_topology(self.units, self._limits)
 
     def __enter__(self) -> File:
         return self
@@ -166,25 +172,28 @@ class File(Mapping[str, np.ndarray]):
     def _check_open(self) -> None:
         if self._closed:
             raise ValueError("the file is closed")
+        if self._file is not None:
+            self._file.check()
 
     def _decode(self, name: str) -> np.ndarray:
-        plan, _ = self._plan_of[name]
-        self._check(plan)
+        plan = self._read(self._plan_of[name][0])
         if self._dialect is None and plan.profile == 0:
-            _, self._dialect = decode_payloads(
-                self._stream.plans, threads=self._threads, backend=self._backend
-            )
+            plans = [self._read(one, check=False) for one in self._stream.plans]
+            _, self._dialect = decode_payloads(plans, threads=self._threads, backend=self._backend)
         (unit,), _ = decode_payloads([plan], dialect=self._dialect, threads=1, backend=self._backend)
         values = next(t.values for t in unit.tensors if t.plan.name == name)
         assert values is not None
         return apply_format(values, plan.data_format)
 
-    def _check(self, plan: UnitPlan) -> None:
-        crc = self._stream.crcs.get(plan.unit.index)
-        if crc is None:
-            return
+    def _read(self, plan: UnitPlan, *, check: bool = True) -> UnitPlan:
+        """`plan` with its payload in memory, its checksum compared if there is one."""
         unit = plan.unit
-        if zlib.crc32(self._data[unit.byte_offset : unit.byte_offset + unit.size]) != crc:
+        if self._file is None:
+            whole = self._data[unit.byte_offset : unit.byte_offset + unit.size]
+        else:
+            whole = self._file.read(unit.byte_offset, unit.size)
+        crc = self._stream.crcs.get(unit.index) if check else None
+        if crc is not None and zlib.crc32(whole) != crc:
             raise ConformanceError(
                 "the unit does not match the CRC-32 in the metadata unit: the file was changed",
                 unit_index=unit.index,
@@ -192,6 +201,50 @@ class File(Mapping[str, np.ndarray]):
                 byte_offset=unit.byte_offset,
                 clause="docs/metadata.md",
             )
+        if self._file is None or unit.header.partial_data_counter:  # parts were put together on opening
+            return plan
+        return replace(plan, payload=whole[unit.payload_offset - unit.byte_offset :])
+
+
+class _Mapped:
+    """The file behind a memory map, to be read where the map must not be touched any more.
+
+    Args:
+        file: the open file; its descriptor is kept open until `close`.
+        begin, size: the part of it that counts, in bytes.
+    """
+
+    def __init__(self, file: BinaryIO, begin: int, size: int) -> None:
+        self._descriptor = os.dup(file.fileno())
+        self._begin = begin
+        self._size = size
+
+    def check(self) -> None:
+        """Raise TruncatedError if the file has become shorter."""
+        if os.fstat(self._descriptor).st_size < self._begin + self._size:
+            raise self._shorter(max(0, os.fstat(self._descriptor).st_size - self._begin))
+
+    def read(self, offset: int, size: int) -> memoryview:
+        """`size` bytes from `offset` on; TruncatedError if they are no longer there."""
+        held = bytearray(size)
+        done = 0
+        while done < size:
+            piece = os.pread(self._descriptor, size - done, self._begin + offset + done)
+            if not piece:
+                raise self._shorter(offset + done)
+            held[done : done + len(piece)] = piece
+            done += len(piece)
+        return memoryview(held)
+
+    @staticmethod
+    def _shorter(byte_offset: int) -> TruncatedError:
+        return TruncatedError(
+            "the file has become shorter since it was opened", byte_offset=byte_offset, clause="syntax 2.2"
+        )
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._descriptor)
 
 
 def _shape(plan: UnitPlan, tensor: TensorPlan, record: TensorRecord | None) -> tuple[int, ...]:
@@ -232,21 +285,23 @@ def open_file(
         "threads": threads,
         "backend": backend,
     }
-    mapped, begin = None, 0
+    mapped, begin, behind = None, 0, None
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
             mapped = _map(file)
+            behind = _behind(file, mapped, 0)
         data = memoryview(b"") if mapped is not None else stream_bytes(source)
     elif isinstance(source, bytes | bytearray | memoryview) or not hasattr(source, "read"):
         data = stream_bytes(source)  # type: ignore[arg-type]
     else:
         mapped = _map(source)
         begin = 0 if mapped is None else source.tell()
+        behind = _behind(source, mapped, begin)
         data = memoryview(b"") if mapped is not None else memoryview(source.read())
     if mapped is None:
         return File(data, **options)
     view = memoryview(mapped)[begin:]
-    return File(view, close=_closer(view, mapped), **options)
+    return File(view, close=_closer(view, mapped, behind), file=behind, **options)
 
 
 def _map(file: BinaryIO) -> mmap.mmap | None:
@@ -257,8 +312,17 @@ def _map(file: BinaryIO) -> mmap.mmap | None:
         return None
 
 
-def _closer(view: memoryview, mapped: mmap.mmap) -> Any:
+def _behind(file: BinaryIO, mapped: mmap.mmap | None, begin: int) -> _Mapped | None:
+    """The file of a map; None where files cannot shrink under one (systems without pread)."""
+    if mapped is None or not hasattr(os, "pread"):
+        return None
+    return _Mapped(file, begin, max(0, len(mapped) - begin))
+
+
+def _closer(view: memoryview, mapped: mmap.mmap, behind: _Mapped | None) -> Any:
     def close() -> None:
+        if behind is not None:
+            behind.close()
         try:
             view.release()
             mapped.close()

@@ -12,9 +12,9 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -124,14 +124,19 @@ def check_parent(state: State, plan: UnitPlan) -> None:
 
 
 @clause("decoding 11.1", "decoding 11.3", "decoding 11.4", "decoding 11.5")
-def advance(state: State, units: Iterable[CodedUnit]) -> State:
+def advance(state: State, units: Iterable[CodedUnit], *, own: bool = False) -> State:
     """(decoding 11) The state after units were decoded.
 
     An absent unit is a zero update and changes nothing (README D28). Only differential units enter the
     history (README D15).
+
+    Args:
+        own: `state` came from here and nobody else has it, so that its mappings can be used on: a stream of
+            many small waves must not copy a large model for each.
     """
-    model, updates = dict(state.model), dict(state.updates)
-    contexts, nodes, layouts = dict(state.contexts), dict(state.nodes), dict(state.layouts)
+    copy = cast("Callable[[Mapping[str, Any]], dict[str, Any]]", (lambda held: held) if own else dict)
+    model, updates, contexts = copy(state.model), copy(state.updates), copy(state.contexts)
+    nodes, layouts = copy(state.nodes), copy(state.layouts)
     for unit in units:
         plan = unit.plan
         for tensor in unit.tensors:

@@ -481,6 +481,7 @@ def walk_units(
             unit.unit_type = -1
             if on_error is None or not on_error(unit, error):
                 raise
+            error.__traceback__ = error.__context__ = None  # who keeps it must not keep every frame of it
         yield unit
         if not unit.size:
             return

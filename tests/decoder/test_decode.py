@@ -39,6 +39,24 @@ def test_updates_add_up_and_absent_units_change_nothing():
     assert decoder.model["b"].tolist() == [5, 6]
 
 
+def test_updates_of_one_stream_add_up_or_none_of_them_does():
+    def several(*depths: int) -> bytes:
+        builder = Builder(parents=True)
+        for depth in depths:
+            builder.raw("w", [[0.5, 0], [0, -1]], depth=depth, parent="id")
+        return bytes(builder)
+
+    decoder = nnr.Decoder()
+    decoder.decode(base_stream())
+    before = decoder.state
+    with pytest.raises(nnr.ConformanceError):
+        decoder.decode(several(1, 2, 3, 5))
+    assert decoder.state == before
+    decoder.decode(several(1, 2, 3, 4))
+    assert decoder.model["w"].tolist() == [[3.0, 2.0], [3.0, 0.0]]
+    assert decoder.model["b"].tolist() == [5, 6]
+
+
 def test_predictive_residuals_are_differences_to_the_previous_update():
     """(decoding 11.4) update_2 = update_1 + decoded, new = old + update_2."""
     decoder = nnr.Decoder()
