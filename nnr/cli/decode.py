@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,7 @@ from .streams import (
     model_format,
     read_out_of_band,
 )
-from .text import count, print_line
+from .text import count, one_line, print_line
 
 __all__ = ["EXAMPLES", "JSON", "SUMMARY", "add_arguments", "run"]
 
@@ -85,6 +86,9 @@ def run(args: argparse.Namespace) -> int:
     tensors, topology = _decode(streams, args, out_of_band)
     with about(args.base):
         notes = notes_on(topology, args, format_name)
+    report = getattr(tensors, "report", None)  # of a stream, not of a model
+    if report is not None and report.update and not args.raw:
+        notes = [*notes, f"{args.base} is an update, and its base is not given: the tensors are differences"]
     write_container(tensors, topology, args, format_name)
     if args.json:
         rows = [{"name": n, "shape": list(a.shape), "dtype": a.dtype.name} for n, a in tensors.items()]
@@ -94,6 +98,9 @@ def run(args: argparse.Namespace) -> int:
         print_line(f"{args.output}: {count(len(tensors), 'tensor')}, {count(weights, 'weight')}")
         for note in notes:
             print_line(f"note: {note}")
+    elif not args.quiet and sys.stderr is not None:
+        for note in notes:
+            print(one_line(f"nnr: note: {note}"), file=sys.stderr)
     return 0
 
 

@@ -36,6 +36,7 @@ __all__ = [
 _PREFIX = "config_"
 
 _TOOLS = "coding tools"
+_TARGETS = "targets, one of them instead of --qp"
 
 #: Groups of the help, and the options in each; every other option is a tool.
 _GROUPS = {
@@ -43,7 +44,7 @@ _GROUPS = {
         "qp", "nonweight_qp", "qp_per_tensor", "qp_density", "allocate", "importance", "lambda_scale",
         "effort",
     ),
-    "targets, one of them instead of --qp": ("bits_per_weight", "target_size", "max_error", "psnr"),
+    _TARGETS: ("bits_per_weight", "target_size", "max_error", "psnr"),
     _TOOLS: (),
     "compatibility and carriage": ("profile", "compat", "nonfinite", "raw", "metadata", "parent_id"),
 }  # fmt: skip
@@ -97,6 +98,9 @@ def config_options(args: argparse.Namespace) -> dict[str, Any]:
 def make_config(args: argparse.Namespace, config_type: Callable[..., Any]) -> Any:
     """`config_type` with the options of the command line; what it refuses is wrong usage."""
     options = config_options(args)
+    target = next((name for name in options if name in _GROUPS[_TARGETS]), None)
+    if "qp" in options and target is not None:
+        raise UsageError(f"{args.command}: --qp and --{target.replace('_', '-')} exclude each other")
     try:
         return config_type(**options)
     except (ValueError, TypeError) as error:

@@ -74,6 +74,21 @@ def test_an_update_is_checked_with_its_base(cli: Cli, versions: list[Model]) -> 
     assert (damaged.status, "CRC-32" in damaged.out) == (1, True)
 
 
+def test_an_update_alone_is_said_to_be_one(cli: Cli, versions: list[Model]) -> None:
+    assert cli("encode", "0.npz", "-o", "0.nnr").status == 0
+    assert cli("encode", "1.npz", "--base", "0.nnr", "-o", "1.nnr").status == 0
+    alone = cli("decode", "1.nnr", "-o", "x.npz")
+    assert alone.status == 0
+    assert alone.out.splitlines()[1].startswith("note: 1.nnr is an update")
+    difference = versions[1]["w"] - load_tensors("0.npz")["w"]
+    assert np.allclose(load_tensors("x.npz")["w"], difference, atol=0.01)
+    assert "note" not in cli("decode", "1.nnr", "-o", "x.npz", "-f", "--raw").out
+    assert "note" not in cli("decode", "0.nnr", "1.nnr", "-o", "x.npz", "-f").out
+    piped = finish(start("decode", "1.nnr", "-o", "-", "--format", "npz"))
+    assert piped.err.startswith("nnr: note: 1.nnr is an update")
+    assert piped.err.count("\n") == 1
+
+
 def test_encoding_ends_with_a_table_and_a_summary(cli: Cli, tmp_path: Path) -> None:
     out = tmp_path / "x.nnr"
     shown = cli("encode", MODEL, "-o", out).out.splitlines()

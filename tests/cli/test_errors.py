@@ -187,6 +187,8 @@ def test_a_tensor_that_cannot_be_coded_is_named(cli: Cli, bad: np.ndarray, tmp_p
         ["decode", "x.nnr", "-o", "x.npz", "--form", "raw"],
         ["decode", "x.nnr", "-o", "x.npz", "--limit", "max_patience=3"],
         ["decode", "x.nnr", "-o", "x.npz", "--limit", "max_units"],
+        ["encode", "x.npz", "-o", "x.nnr", "--qp", "-30", "--psnr", "40"],
+        ["encode", "x.npz", "-o", "x.nnr", "--target-size", "3k", "--qp", "-30"],
         ["demo", "extra"],
         ["trace", "x.nnr", "--bins", "--json"],
         ["trace", "x.nnr", "--legacy"],
