@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from concurrent.futures import Executor
@@ -29,6 +30,8 @@ def _encoded(
     options: Mapping[str, Any],
     *,
     measure: bool,
+    memory: int | None = None,
+    spool: str | None = None,
 ) -> EncodedStream:
     if config is not None and not isinstance(config, EncoderConfig):
         raise TypeError(f"config must be an EncoderConfig, not {config!r}")
@@ -41,7 +44,14 @@ def _encoded(
         return encoder.stream_update(tensors, progress=progress)
     config = (config or EncoderConfig()).replace(**options)
     return encode_stream(
-        tensors, config, threads=threads, executor=executor, progress=progress, measure=measure
+        tensors,
+        config,
+        threads=threads,
+        executor=executor,
+        memory=memory,
+        spool=spool,
+        progress=progress,
+        measure=measure,
     )
 
 
@@ -59,11 +69,12 @@ def encode(
 
     Args:
         tensors: arrays by name, of any layout; float64, float32, float16, the types of `ml_dtypes`,
-        integers, bool.
+            integers, bool. Or a `nnr.formats.LazyTensors`, whose tensors are read when their turn comes.
         config: options; `EncoderConfig()` by default.
         base: encode the difference to this instead: a bitstream, a dict of tensors or a `Decoder`.
         threads: worker threads; None for one per core. The bytes are the same for every number.
-        executor: where to run the work on single tensors instead.
+        executor: where to run the work on single tensors instead; `threads` is then the number of tensors it
+            is given at a time, None for 256.
         progress: called with (done_weights, total_weights, name) after each tensor.
         options: fields of `EncoderConfig` to change.
 
@@ -84,12 +95,18 @@ def save_file(
     base: Source | Mapping[str, Any] | Decoder | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
+    memory: int | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> EncodeReport:
     """Encode a model into a file, which appears complete or not at all.
 
-    Args: as for `encode`.
+    Tensors of a `nnr.formats.LazyTensors` (`nnr.formats.open_source`) are read one by one, and coded units
+    wait in a temporary file beside `path`: memory does not grow with the model.
+
+    Args: as for `encode`, and
+        memory: bytes that tensors which are read one by one may take at a time, about 9 for each element; a
+            larger tensor has them alone. None for 512 MiB, or 256 MiB for each thread where that is more.
 
     Returns:
         what was done to each tensor, and totals.
@@ -98,11 +115,14 @@ def save_file(
         ValueError, TypeError: as for `encode`.
         OSError: the file cannot be written; an earlier file of that name stays.
     """
-    from .formats.atomic import atomic_output, check_target
+    from .formats.atomic import atomic_output, check_target, folder_for_scratch
 
     check_target(path)
-    stream = _encoded(tensors, config, base, threads, executor, progress, options, measure=True)
-    with atomic_output(path) as file:
+    spool = folder_for_scratch(path)
+    stream = _encoded(
+        tensors, config, base, threads, executor, progress, options, measure=True, memory=memory, spool=spool
+    )
+    with contextlib.closing(stream), atomic_output(path) as file:
         file.writelines(stream.units)
     return stream.report
 

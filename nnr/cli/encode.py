@@ -10,9 +10,11 @@ given bitstreams decode to are coded:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +25,7 @@ import nnr
 from ..encoder.pipeline import EncodedStream, encode_stream
 from ..encoder.report import EncodeReport, TensorReport
 from ..errors import FormatError
-from ..formats import FORMATS, atomic_output, format_of
+from ..formats import FORMATS, atomic_output, folder_for_scratch, format_of
 from .containers import add_with_topology, with_container
 from .errors import CommandError, UsageError, about, as_flags, as_limits, describe
 from .options import add_config_options, add_limits, add_threads, limits, make_config
@@ -117,13 +119,18 @@ def run(args: argparse.Namespace) -> int:
         _check_update(config)
     with Progress(wanted=not (args.quiet or args.no_progress)) as progress, about(args.input):
         measure = args.json or _wants_table(args)
-        stream = _encode(tensors, config, base, threads=args.threads, progress=progress, measure=measure)
+        spool = tempfile.gettempdir() if to_stdout else folder_for_scratch(args.output)
+        stream = _encode(
+            tensors, config, base, threads=args.threads, progress=progress, measure=measure, spool=spool
+        )
     stream.report.notes[:0] = unasked
-    if to_stdout:
-        write_stdout(stream.tobytes())
-    else:
-        with about_output(args.output), atomic_output(args.output, overwrite=args.force) as file:
-            file.writelines(stream.units)
+    with contextlib.closing(stream):
+        if to_stdout:
+            for unit in stream.units:
+                write_stdout(unit)
+        else:
+            with about_output(args.output), atomic_output(args.output, overwrite=args.force) as file:
+                file.writelines(stream.units)
     if args.json:
         print_line(json.dumps({"input": args.input, "output": args.output, **stream.report.as_dict()}))
     elif not args.quiet:
@@ -166,11 +173,14 @@ def _encode(
     threads: int | None,
     progress: Progress,
     measure: bool,
+    spool: str,
 ) -> EncodedStream:
     """What `nnr.encode` does, with the report."""
     if base is not None:
         return nnr.Encoder(config, base=base, threads=threads).stream_update(tensors, progress=progress)
-    return encode_stream(tensors, config, threads=threads, progress=progress, measure=measure)
+    return encode_stream(
+        tensors, config, threads=threads, progress=progress, measure=measure, spool=spool
+    )
 
 
 def _report_stream(args: argparse.Namespace) -> Any:

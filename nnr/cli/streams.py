@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import FormatError
-from ..formats import FORMATS, check_target, format_module, format_of, load_tensors, sniff
+from ..formats import FORMATS, check_target, format_module, format_of, open_source, sniff
 from .errors import CommandError, UsageError, about
 
 __all__ = [
@@ -112,11 +112,14 @@ def model_format(name: str, given: str | None, *, option: str = "--format") -> s
         return format_of(name)
 
 
-def read_model(name: str, given_format: str | None, *, key: str | None = None) -> dict[str, np.ndarray]:
-    """Tensors of a model file, or of standard input or a pipe, where the first bytes tell the format."""
+def read_model(name: str, given_format: str | None, *, key: str | None = None) -> Mapping[str, np.ndarray]:
+    """Tensors of a model file, to be read one by one where its format allows it.
+
+    Of standard input or a pipe, all tensors; there the first bytes tell the format.
+    """
     with about(name):
         if name != STDIO and (not os.path.exists(name) or os.path.isfile(name) or os.path.isdir(name)):
-            return load_tensors(name, given_format, key=key)
+            return open_source(name, given_format, key=key)
         data = _stdin() if name == STDIO else read_bitstream(name)  # a pipe has no extension either
         if given_format is None:
             given_format = sniff(data)

@@ -40,7 +40,11 @@ class Point:
 def allocate(prepared: Preparation) -> dict[str, int]:
     """Quantization parameters by tensor name, for all tensors of two or more dimensions."""
     config = prepared.config
-    parts = [part for part in prepared.quantized() if part.carrier.array.ndim >= 2 and part.carrier.elements]
+    parts = [
+        part
+        for part in prepared.quantized()
+        if len(part.carrier.tensor.shape) >= 2 and part.carrier.elements
+    ]
     if len(parts) < 2:
         return {}
     trial = config.replace(param_opt=False, blocks=False)

@@ -1,7 +1,10 @@
 """How each tensor of a model travels: which coded tensors carry it, and what the metadata unit must say.
 
-In: {name: array} as a user has it. Out: `Carrier`s in stream order and the `TensorRecord`s that let a decoder
-give back dtype, shape, order and ties. The arrays themselves are converted only when a carrier is coded.
+In: {name: array} as a user has it, or a mapping that reads its tensors one by one, as a model file opened
+with `nnr.formats.open_source`. Out: `Carrier`s in stream order and the `TensorRecord`s that let a decoder
+give back dtype, shape, order and ties. Arrays are converted only when a carrier is coded. Those that have to
+be read are read only then, unless their values decide how they travel: integers of 32 bits and more, and
+floats with nonfinite="raw".
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from ..decoder.reconstruct import LIMB_BITS
 from ..dtypes import dtype_code, is_integer
 from ..limits import Limits
 from ..metadata import Kind, TensorRecord
+from ..stored import Stored
 from .blocks import BATCH_NORM_ROLES, Stated, layers
 from .config import EncoderConfig
 from .tools.grid import fitting_qp
@@ -43,7 +47,7 @@ class Carrier:
     Attributes:
         name: topology element id.
         source: name of the original tensor.
-        array: the original array.
+        tensor: the original.
         shape: dimensions as coded; at least one.
         how: quantized float, integer payload, or raw float payload.
         limb: which 30-bit limb of the integers, or None for the whole value.
@@ -53,7 +57,7 @@ class Carrier:
 
     name: str
     source: str
-    array: np.ndarray
+    tensor: Stored
     shape: tuple[int, ...]
     how: How
     limb: tuple[int, int] | None = None
@@ -85,6 +89,7 @@ class Layer:
 class Cargo:
     """Units in stream order, records for the metadata unit, and what was done to each tensor."""
 
+    names: list[str] = field(default_factory=list)  # in the order of the model
     layers: list[Layer] = field(default_factory=list)
     records: list[TensorRecord] = field(default_factory=list)
     order: list[int] = field(default_factory=list)
@@ -118,23 +123,24 @@ def load_cargo(
     _check_names(names, config)
     seen: dict[tuple[Any, ...], tuple[int, str]] = {}
     entries: list[tuple[int, TensorRecord, list[Carrier]]] = []
-    cargo = Cargo()
-    for position, (name, value) in enumerate(tensors.items()):
-        array = _as_array(name, value)
-        key = _identity(array)
+    cargo = Cargo(list(tensors))
+    ties: Mapping[str, str] = getattr(tensors, "ties", {})
+    for position, name in enumerate(tensors):
+        tensor = _stored(tensors, name)
+        key = _identity(tensor, ties.get(name, name))
         if key is not None:  # the same data under another name may be asked to be coded in another way
             key = (
                 *key,
                 _is_raw(name, config),
-                tensor_qp(name, array.ndim, config),
+                tensor_qp(name, len(tensor.shape), config),
                 id((config.importance or {}).get(name)),
             )
         if config.metadata and key is not None and key in seen:
-            tie = TensorRecord(_code(name, array), Kind.TIED, 0, None, seen[key][0], name)
+            tie = TensorRecord(_code(name, tensor.dtype), Kind.TIED, 0, None, seen[key][0], name)
             entries.append((position, tie, []))
             cargo.ties[name] = seen[key][1]
             continue
-        record, carriers, notes = _load(name, array, names, config, (limbs or {}).get(name, 0))
+        record, carriers, notes = _load(name, tensor, names, config, (limbs or {}).get(name, 0))
         names.update(c.name for c in carriers)
         if key is not None:
             seen[key] = position, name
@@ -204,7 +210,7 @@ def _grouped(entries: list[_Entry], config: EncoderConfig) -> list[_Group]:
         for carriers in [entry[2]]
         if len(carriers) == 1
         and carriers[0].how == "quantize"
-        and carriers[0].shape == carriers[0].array.shape
+        and carriers[0].shape == carriers[0].tensor.shape
     }
     found = layers(config.blocks or False, {name: entry[2][0].shape for name, entry in quantized.items()})
     decomposed = next((name for name, stated in found.items() if Role.H in stated.roles), None)
@@ -248,9 +254,10 @@ def _check_importance(tensors: Mapping[str, Any], config: EncoderConfig) -> None
         if name not in tensors:
             raise ValueError(f"importance: there is no tensor {name!r}")
         given = np.asarray(importance)
-        if given.shape != np.shape(tensors[name]):
+        shape = _stored(tensors, name).shape
+        if given.shape != shape:
             raise ValueError(
-                f"importance: {name!r} has the shape {list(np.shape(tensors[name]))}, its "
+                f"importance: {name!r} has the shape {list(shape)}, its "
                 f"importance {list(given.shape)}"
             )
         if given.dtype.kind not in "fiu" or not (np.isfinite(given).all() and (given >= 0).all()):
@@ -276,37 +283,50 @@ def _checked_name(name: Any) -> str:
     return name
 
 
-def _as_array(name: str, value: Any) -> np.ndarray:
+def _stored(tensors: Mapping[str, Any], name: str) -> Stored:
+    """A tensor of a model, not read if the model can say what it is without."""
+    stored: Stored = tensors.stored(name) if hasattr(tensors, "stored") else _of_value(name, tensors[name])
+    _code(name, stored.dtype)
+    return stored
+
+
+def _of_value(name: str, value: Any) -> Stored:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"tensor {name!r}: masked arrays cannot be carried, their masks would be lost")
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise TypeError(f"tensor {name!r}: {type(value).__name__} is no array: {error}") from None
-    _code(name, array)
-    return array
+    return Stored.of(array)
 
 
-def _code(name: str, array: np.ndarray) -> int:
-    code = dtype_code(array.dtype)
+def _code(name: str, dtype: np.dtype[Any]) -> int:
+    code = dtype_code(dtype)
     if code is None:
-        raise TypeError(f"tensor {name!r}: arrays of type {array.dtype} cannot be carried by a bitstream")
+        raise TypeError(f"tensor {name!r}: arrays of type {dtype} cannot be carried by a bitstream")
     return code
 
 
-def _identity(array: np.ndarray) -> tuple[Any, ...] | None:
-    """What two tied arrays have in common; None for arrays too small to be worth a tie."""
-    if array.size < 2:
+def _identity(tensor: Stored, original: str) -> tuple[Any, ...] | None:
+    """What two tied tensors have in common; None for tensors too small to be worth a tie.
+
+    Args:
+        original: name under which a source that reads its tensors has this one.
+    """
+    if tensor.size < 2:
         return None
+    array = tensor.held
+    if array is None:
+        return (original,)
     return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, array.dtype.name
 
 
 def _load(
-    name: str, array: np.ndarray, names: set[str], config: EncoderConfig, limbs: int
+    name: str, tensor: Stored, names: set[str], config: EncoderConfig, limbs: int
 ) -> tuple[TensorRecord, list[Carrier], list[str]]:
-    code = _code(name, array)
-    shape, notes = array.shape, []
-    if array.size == 0:
+    code = _code(name, tensor.dtype)
+    shape, notes = tensor.shape, []
+    if tensor.size == 0:
         coded: tuple[int, ...] = (0,)
     else:
         coded = shape or (1,)
@@ -314,48 +334,50 @@ def _load(
     if kept is not None and not config.metadata:
         notes.append(f"the shape {list(shape)} becomes {list(coded)}")
     record = TensorRecord(code, shape=shape if kept is not None else None)
-    if is_integer(array.dtype):
-        carriers = _integers(name, array, coded, record, names, config, limbs)
+    if is_integer(tensor.dtype):
+        carriers = _integers(name, tensor, coded, record, names, config, limbs)
     else:
-        carriers = _floats(name, array, coded, record, names, config, notes)
-    if not config.metadata and array.dtype not in (np.dtype(np.float32), np.dtype(np.int32)):
+        carriers = _floats(name, tensor, coded, record, names, config, notes)
+    if not config.metadata and tensor.dtype not in (np.dtype(np.float32), np.dtype(np.int32)):
         comes_back = "int32" if carriers[0].how == "integer" else "float32"
-        notes.append(f"the type {array.dtype} becomes {comes_back}")
+        notes.append(f"the type {tensor.dtype} becomes {comes_back}")
     return record, carriers, notes
 
 
 def _integers(
     name: str,
-    array: np.ndarray,
+    tensor: Stored,
     coded: tuple[int, ...],
     record: TensorRecord,
     names: set[str],
     config: EncoderConfig,
     limbs: int,
 ) -> list[Carrier]:
-    low, high = _bounds(array)
+    low, high = _bounds(name, tensor)
     if not limbs and low >= -MAX_INTEGER and high <= MAX_INTEGER:
-        return [Carrier(name, name, array, coded, "integer")]
+        return [Carrier(name, name, tensor, coded, "integer")]
     if not config.metadata:
         raise ValueError(
             f"tensor {name!r}: integers from {low} to {high} do not fit 32 bits, and to split "
             "them needs metadata=True"
         )
     record.kind = Kind.LIMBS
-    return _limbs(name, array, coded, record, names, of_bits=False, low=low, high=high, at_least=limbs)
+    return _limbs(name, tensor, coded, record, names, of_bits=False, low=low, high=high, at_least=limbs)
 
 
-def _bounds(array: np.ndarray) -> tuple[int, int]:
-    if array.size == 0:
+def _bounds(name: str, tensor: Stored) -> tuple[int, int]:
+    """Bounds of integers: of all that the type can hold where it is a narrow one."""
+    if tensor.size == 0:
         return 0, 0
-    if array.dtype.kind not in "iub":  # the small integers of ml_dtypes have no reductions of their own
-        array = array.astype(np.int8)
+    if tensor.dtype.itemsize <= 2:
+        return -(1 << 15), (1 << 16) - 1
+    array = _read(name, tensor)
     return int(array.min()), int(array.max())
 
 
 def _limbs(
     name: str,
-    array: np.ndarray,
+    tensor: Stored,
     coded: tuple[int, ...],
     record: TensorRecord,
     names: set[str],
@@ -371,7 +393,8 @@ def _limbs(
     record.parts = count
     part_names = [name, *_part_names(name, count - 1, names)]
     return [
-        Carrier(part, name, array, coded, "integer", (k, count), of_bits) for k, part in enumerate(part_names)
+        Carrier(part, name, tensor, coded, "integer", (k, count), of_bits)
+        for k, part in enumerate(part_names)
     ]
 
 
@@ -390,18 +413,18 @@ def _raw_pieces(carrier: Carrier, record: TensorRecord, names: set[str]) -> list
         return [carrier]
     starts = range(0, elements, MAX_RAW_ELEMENTS)
     record.kind, record.parts = Kind.PIECES, len(starts)
-    record.shape = carrier.array.shape
+    record.shape = carrier.tensor.shape
     part_names = [carrier.name, *_part_names(carrier.name, len(starts) - 1, names)]
     pieces = [slice(start, min(start + MAX_RAW_ELEMENTS, elements)) for start in starts]
     return [
-        Carrier(part, carrier.source, carrier.array, (piece.stop - piece.start,), carrier.how, piece=piece)
+        Carrier(part, carrier.source, carrier.tensor, (piece.stop - piece.start,), carrier.how, piece=piece)
         for part, piece in zip(part_names, pieces, strict=True)
     ]
 
 
 def _floats(
     name: str,
-    array: np.ndarray,
+    tensor: Stored,
     coded: tuple[int, ...],
     record: TensorRecord,
     names: set[str],
@@ -409,14 +432,24 @@ def _floats(
     notes: list[str],
 ) -> list[Carrier]:
     if _is_raw(name, config):
-        return _raw(name, array, coded, record, names, config, notes)
-    largest = _largest(array)
-    if math.isfinite(largest) and _serves(largest, name, array.ndim, config):
-        return [Carrier(name, name, array, coded, "quantize")]
+        return _raw(name, tensor, coded, record, names, config, notes)
+    quantized = [Carrier(name, name, tensor, coded, "quantize")]
+    if tensor.held is None and config.nonfinite == "error":
+        return quantized  # `extract` refuses what cannot be quantized
+    array = _read(name, tensor)
     if config.nonfinite == "raw":
-        return _raw(name, array, coded, record, names, config, notes)
-    if math.isfinite(largest):
-        return [Carrier(name, name, array, coded, "quantize")]  # the quantizer explains what is wrong
+        largest = _largest(array)
+        if math.isfinite(largest) and _serves(largest, name, array.ndim, config):
+            return quantized
+        return _raw(name, tensor, coded, record, names, config, notes)
+    _check_finite(name, array)
+    return quantized
+
+
+def _check_finite(name: str, array: np.ndarray) -> None:
+    """A range that is finite but too large is left to the quantizer, which explains it."""
+    if math.isfinite(_largest(array)):
+        return
     if array.dtype.itemsize > 4 and np.isfinite(array).all():
         found = "values beyond the range of float32"
     else:
@@ -453,7 +486,7 @@ def _largest(array: np.ndarray) -> float:
 
 def _raw(
     name: str,
-    array: np.ndarray,
+    tensor: Stored,
     coded: tuple[int, ...],
     record: TensorRecord,
     names: set[str],
@@ -461,15 +494,8 @@ def _raw(
     notes: list[str],
 ) -> list[Carrier]:
     """As raw floats where binary32 holds every bit, else as the integers of the bit patterns."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        single = array.astype(np.float32)
-        back = single.astype(array.dtype)
-    pattern = f"u{array.dtype.itemsize}"
-    same = array.dtype.itemsize <= 8 and np.array_equal(
-        np.ascontiguousarray(back).view(pattern), np.ascontiguousarray(array).view(pattern)
-    )
-    if same:
-        pieces = _raw_pieces(Carrier(name, name, array, coded, "raw"), record, names)
+    if _fits_binary32(name, tensor):
+        pieces = _raw_pieces(Carrier(name, name, tensor, coded, "raw"), record, names)
         if len(pieces) > 1 and not config.metadata:
             raise ValueError(
                 f"tensor {name!r}: raw floats of more than 2 GiB are cut, which needs metadata=True"
@@ -477,19 +503,53 @@ def _raw(
         return pieces
     if not config.metadata:
         raise ValueError(
-            f"tensor {name!r}: values of type {array.dtype} do not fit raw floats of 32 bits, "
+            f"tensor {name!r}: values of type {tensor.dtype} do not fit raw floats of 32 bits, "
             "and to store their bits "
             "needs metadata=True"
         )
     notes.append("stored as the integers of its bit patterns")
     record.kind = Kind.BITS
-    top = (1 << (8 * array.dtype.itemsize)) - 1
-    return _limbs(name, array, coded, record, names, of_bits=True, low=0, high=top)
+    top = (1 << (8 * tensor.dtype.itemsize)) - 1
+    return _limbs(name, tensor, coded, record, names, of_bits=True, low=0, high=top)
+
+
+def _fits_binary32(name: str, tensor: Stored) -> bool:
+    """True when every bit of the tensor comes back from float32."""
+    if tensor.dtype == np.float32:
+        return True
+    array = _read(name, tensor)
+    with np.errstate(over="ignore", invalid="ignore"):
+        back = array.astype(np.float32).astype(array.dtype)
+    pattern = f"u{array.dtype.itemsize}"
+    return array.dtype.itemsize <= 8 and np.array_equal(
+        np.ascontiguousarray(back).view(pattern), np.ascontiguousarray(array).view(pattern)
+    )
+
+
+def _read(name: str, tensor: Stored) -> np.ndarray:
+    """The array of a tensor.
+
+    Raises:
+        ValueError: it is not what it was said to be.
+    """
+    array = tensor.read()
+    if array.shape != tensor.shape or array.dtype != tensor.dtype:
+        raise ValueError(
+            f"tensor {name!r}: an array of shape {list(array.shape)} and type {array.dtype} was read, "
+            f"{list(tensor.shape)} and {tensor.dtype} were announced"
+        )
+    return array
 
 
 def extract(carrier: Carrier) -> np.ndarray:
-    """The array a carrier holds: int32 or float32, C-contiguous, of its coded shape."""
-    array = carrier.array
+    """The array a carrier holds: int32 or float32, C-contiguous, of its coded shape.
+
+    Raises:
+        ValueError: the tensor had to be read, and cannot be quantized.
+    """
+    array = _read(carrier.source, carrier.tensor)
+    if carrier.how == "quantize" and carrier.tensor.held is None:
+        _check_finite(carrier.source, array)
     if carrier.piece is not None:
         array = array.reshape(-1)[carrier.piece]
     if carrier.of_bits:

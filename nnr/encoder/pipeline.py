@@ -1,8 +1,8 @@
 """From a model to a bitstream: transforms, quantizers, units, stream.
 
 `encode_stream` is the whole road. The work on one unit, `code_job`, is a function of plain arguments without
-shared state, so that any executor can run it; the stream is put together in order afterwards, which makes the
-bytes independent of threads.
+shared state, so that any executor can run it; `Assembly` writes the units as they come and puts them in order
+afterwards, which makes the bytes independent of threads.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ from __future__ import annotations
 import math
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..decoder.payload import checked_threads
 from ..decoder.plan import Role, matrix_shape
 from ..decoder.quantization import qp_range
 from ..limits import Limits
-from ..metadata import STORAGE_FORMAT, Metadata, TensorRecord, serialize
+from ..metadata import STORAGE_FORMAT, Metadata, serialize
 from ..syntax.constants import NnrUnitType, PayloadType
 from ..syntax.stream import StreamContext, write_unit
 from .assemble import (
@@ -39,16 +38,18 @@ from .carry import Cargo, Carrier, Layer, extract, load_cargo, tensor_qp
 from .config import EncoderConfig
 from .measure import coding_error, peak_of
 from .report import EncodeReport, TensorReport
+from .spool import Spool
 from .tools import QuantizedTensor, Quantizer, TensorJob, Transform, get_tool
+from .work import completed
 
 __all__ = [
+    "Assembly",
     "CodedJob",
     "EncodedStream",
     "Job",
     "Part",
     "Preparation",
     "Progress",
-    "assemble_stream",
     "code_job",
     "encode_stream",
     "run_jobs",
@@ -60,13 +61,18 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class EncodedStream:
-    """Units in order, and the report on them."""
+    """Units in order, which can be gone through any number of times, and the report on them."""
 
-    units: list[bytes]
+    units: Iterable[bytes]
     report: EncodeReport
 
     def tobytes(self) -> bytes:
         return b"".join(self.units)
+
+    def close(self) -> None:
+        """Release the temporary file that the units may be in."""
+        if isinstance(self.units, Spool):
+            self.units.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,18 @@ class Job:
     def source(self) -> str:
         return self.parts[0].carrier.source
 
+    @property
+    def held_bytes(self) -> int:
+        arrays = [array for part in self.parts if (array := part.carrier.tensor.held) is not None]
+        if self.reference is not None:
+            arrays.append(self.reference)
+        return sum(array.nbytes for array in arrays)
+
+    @property
+    def working_bytes(self) -> int:
+        """Levels beside values, and the payload: about 9 bytes for each element of the largest part."""
+        return max((9 * p.carrier.elements for p in self.parts if p.carrier.tensor.held is None), default=0)
+
 
 @dataclass(frozen=True, slots=True)
 class CodedPart:
@@ -135,6 +153,23 @@ class CodedJob:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is kept of a coded job once its unit is written.
+
+    Attributes:
+        size: bytes of the unit; 0 where there is none.
+        crc: CRC-32 of the unit.
+        entry_point_bytes: of the unit's header.
+    """
+
+    parts: tuple[CodedPart, ...]
+    seconds: float = 0.0
+    size: int = 0
+    crc: int = 0
+    entry_point_bytes: int = 0
+
+
 class Preparation:
     """A model ready to be encoded, as often as a search needs: carriers decided, transforms applied.
 
@@ -142,6 +177,8 @@ class Preparation:
         tensors: arrays by name.
         threads: worker threads; None for one per core.
         executor: run the work on single units there instead.
+        memory: bytes that tensors read one by one may take at a time.
+        spool: folder for a temporary file of coded units; None to keep them in memory.
         node_ids: give every unit its place in an update tree, for updates to come.
 
     Raises:
@@ -159,6 +196,8 @@ class Preparation:
         *,
         threads: int | None = None,
         executor: Executor | None = None,
+        memory: int | None = None,
+        spool: str | None = None,
         node_ids: bool = False,
     ) -> None:
         if not isinstance(tensors, Mapping):
@@ -175,6 +214,8 @@ class Preparation:
         self.cargo = load_cargo(tensors, config)
         self.threads = threads
         self.executor = executor
+        self.memory = memory
+        self.spool = spool
         self.node_ids = node_ids
         self.qps: dict[str, int] = {}
 
@@ -196,6 +237,7 @@ class Preparation:
         config: EncoderConfig | None = None,
         progress: Progress | None = None,
         measure: bool = False,
+        keep: bool = True,
     ) -> EncodedStream:
         """The stream.
 
@@ -203,6 +245,7 @@ class Preparation:
             qps: quantization parameters by tensor name, in place of those of the options.
             config: other options than the model was prepared with, for the density and the rate weight.
             measure: put the errors into the report.
+            keep: False for the report alone; the stream has no units then.
         """
         started = time.perf_counter()
         config = config or self.config
@@ -213,11 +256,19 @@ class Preparation:
             link = Link(k, 0) if self.node_ids else None
             jobs.append(Job(parts, link, measure=measure, dimensions=layer.dimensions))
         base_qp = common_base_qp(jobs, config)
-        coded = run_jobs(
-            jobs, quantizer, config, base_qp, threads=self.threads, executor=self.executor, progress=progress
-        )
-        units = assemble_stream(coded, config, base_qp, self.cargo.records, self.cargo.order)
-        return EncodedStream(units, report_of(self.cargo, coded, units, time.perf_counter() - started))
+        assembly = Assembly(config, base_qp, Spool(self.spool, keep=keep))
+        for position, coded in run_jobs(
+            jobs,
+            quantizer,
+            config,
+            base_qp,
+            threads=self.threads,
+            executor=self.executor,
+            memory=self.memory,
+            progress=progress,
+        ):
+            assembly.add(position, coded)
+        return assembly.stream(self.cargo, started)
 
 
 def encode_stream(
@@ -226,6 +277,8 @@ def encode_stream(
     *,
     threads: int | None = None,
     executor: Executor | None = None,
+    memory: int | None = None,
+    spool: str | None = None,
     progress: Progress | None = None,
     measure: bool = False,
     node_ids: bool = False,
@@ -238,7 +291,15 @@ def encode_stream(
     """
     from . import allocation, rate_control
 
-    prepared = Preparation(tensors, config, threads=threads, executor=executor, node_ids=node_ids)
+    prepared = Preparation(
+        tensors,
+        config,
+        threads=threads,
+        executor=executor,
+        memory=memory,
+        spool=spool,
+        node_ids=node_ids,
+    )
     if config.allocate:
         prepared.qps = allocation.allocate(prepared)
     if config.target is None:
@@ -250,7 +311,7 @@ def parts_of(layer: Layer, config: EncoderConfig) -> tuple[Part, ...]:
     """The parts of a unit with the quantization parameters that the options give them."""
     given = config.importance or {}
     return tuple(
-        Part(c, role, tensor_qp(c.source, c.array.ndim, config), given.get(c.source))
+        Part(c, role, tensor_qp(c.source, len(c.tensor.shape), config), given.get(c.source))
         for c, role in layer.members
     )
 
@@ -345,6 +406,7 @@ def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int
             quantized = tool.quantize(values, tensor_job(part, config, base_qp, context))
         members.append(Member(part.carrier.name, part.role, quantized))
         facts.append(_facts(values, quantized, part.carrier.how, job.measure))
+        del values  # the payload needs room
     if _is_zero_update(job, members[0].quantized):
         return CodedJob(None, tuple(facts), time.perf_counter() - started)
     if first.how == "integer":
@@ -423,114 +485,133 @@ def run_jobs(
     *,
     threads: int | None = None,
     executor: Executor | None = None,
+    memory: int | None = None,
     progress: Progress | None = None,
-) -> list[CodedJob]:
-    """Do all jobs, the largest first where several workers share them; results in the order of the jobs."""
-    workers = checked_threads(threads)
+) -> Iterator[tuple[int, CodedJob]]:
+    """Do all jobs; positions and results as they are done."""
     total = sum(job.elements for job in jobs)
     done = 0
-
-    def finished(job: Job) -> None:
-        nonlocal done
-        done += job.elements
+    # what each job needs of these is in its parts; importances of a whole model would go to every process
+    config = config.replace(importance=None, qp_per_tensor=None, topology=None)
+    work = partial(code_job, quantizer=quantizer, config=config, base_qp=base_qp)
+    for position, coded in completed(work, jobs, threads=threads, executor=executor, memory=memory):
+        yield position, coded
+        done += jobs[position].elements
         if progress is not None:
-            progress(done, total, job.source)
-
-    if executor is None and (workers == 1 or len(jobs) < 2 or total < 1 << 16):
-        coded = []
-        for job in jobs:
-            coded.append(code_job(job, quantizer, config, base_qp))
-            finished(job)
-        return coded
-    own = ThreadPoolExecutor(min(workers, len(jobs))) if executor is None else None
-    pool = executor or own
-    assert pool is not None
-    futures: dict[Future[CodedJob], int] = {}
-    results: list[CodedJob | None] = [None] * len(jobs)
-    try:
-        for k in sorted(range(len(jobs)), key=lambda k: -jobs[k].elements):
-            futures[pool.submit(code_job, jobs[k], quantizer, config, base_qp)] = k
-        for future in as_completed(futures):
-            results[futures[future]] = future.result()
-            finished(jobs[futures[future]])
-    finally:
-        for future in futures:
-            future.cancel()
-        if own is not None:
-            own.shutdown(wait=True)
-    return [result for result in results if result is not None]
+            progress(done, total, jobs[position].source)
 
 
-def assemble_stream(
-    coded: Iterable[CodedJob],
-    config: EncoderConfig,
-    base_qp: int,
-    records: list[TensorRecord],
-    order: list[int],
-    *,
-    parents: bool = False,
-) -> list[bytes]:
-    """All units of a stream in order: start unit, parameter set, metadata, topology, data units."""
-    units = [item.unit for item in coded if item.unit is not None]
-    context = StreamContext()
-    codebooks = any("integer_codebook" in unit.header for unit in units)
-    carried = config.metadata or config.topology is not None
-    parameters = model_parameter_set(
-        config, codebooks=codebooks, base_qp=base_qp, topology=carried, parents=parents
-    )
-    head = [
-        write_unit(NnrUnitType.NNR_STR, {"general_profile_idc": config.profile}, None, context),
-        write_unit(NnrUnitType.NNR_MPS, {}, parameters, context),
-    ]
-    body = [] if config.topology is None else [write_unit(*config.topology.unit(), context)]
-    body += [
-        write_unit(
+class Assembly:
+    """Units written as they are coded, in any order; then the stream: start unit, parameter set, metadata,
+    data units.
+
+    Args:
+        parents: the stream is an update.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, base_qp: int, spool: Spool | None = None, *, parents: bool = False
+    ) -> None:
+        self._config = config
+        self._base_qp = base_qp
+        self._parents = parents
+        self._spool = spool or Spool()
+        self._codebooks = False
+        self._outcomes: dict[int, Outcome] = {}
+        self._context = StreamContext()
+        self._head(self._context)
+
+    def add(self, position: int, coded: CodedJob) -> None:
+        """Write the unit that stands at `position` of the stream, if the job gave one."""
+        unit = coded.unit
+        if unit is None:
+            self._outcomes[position] = Outcome(coded.parts, coded.seconds)
+            return
+        self._codebooks |= "integer_codebook" in unit.header
+        data = write_unit(
             NnrUnitType.NNR_NDU,
             unit.header,
             unit.payload,
-            context,
+            self._context,
             independently_decodable_flag=1 - unit.header.get("parent_node_id_present_flag", 0),
         )
-        for unit in units
-    ]
-    if not config.metadata:
-        return head + body
-    metadata = Metadata(
-        units_before=len(head),
-        crc_before=zlib.crc32(b"".join(head)),
-        unit_crcs=[zlib.crc32(unit) for unit in body],
-        records=records,
-        order=order,
-    )
-    formats = {"topology_storage_format": STORAGE_FORMAT, "topology_compression_format": 0}
-    head.append(write_unit(NnrUnitType.NNR_TPL, formats, {"topology_data": serialize(metadata)}, context))
-    return head + body
+        self._spool.put(position, data)
+        self._outcomes[position] = Outcome(
+            coded.parts, coded.seconds, len(data), zlib.crc32(data), entry_point_bytes(unit.header)
+        )
+
+    def has_unit(self, position: int) -> bool:
+        """True when a unit stands at `position`."""
+        return position in self._outcomes and self._outcomes[position].size > 0
+
+    def stream(self, cargo: Cargo, started: float) -> EncodedStream:
+        """The whole stream, when the jobs of all layers are done; layers without a job are unchanged.
+
+        Args:
+            started: when the work began, of `time.perf_counter`.
+        """
+        outcomes = [self._outcomes.get(k, _UNCHANGED) for k in range(len(cargo.layers))]
+        context = StreamContext()
+        head = self._head(context)
+        topology = self._config.topology
+        between = [] if topology is None else [write_unit(*topology.unit(), context)]
+        if self._config.metadata:
+            metadata = Metadata(
+                units_before=len(head),
+                crc_before=zlib.crc32(b"".join(head)),
+                unit_crcs=[*map(zlib.crc32, between), *(outcome.crc for outcome in outcomes if outcome.size)],
+                records=cargo.records,
+                order=cargo.order,
+            )
+            formats = {"topology_storage_format": STORAGE_FORMAT, "topology_compression_format": 0}
+            data = {"topology_data": serialize(metadata)}
+            head.append(write_unit(NnrUnitType.NNR_TPL, formats, data, context))
+        head += between
+        self._spool.head = head
+        total = sum(map(len, head)) + sum(outcome.size for outcome in outcomes)
+        return EncodedStream(self._spool, report_of(cargo, outcomes, total, time.perf_counter() - started))
+
+    def _head(self, context: StreamContext) -> list[bytes]:
+        """Start unit and parameter set. Whether there are codebooks changes nothing for other units."""
+        parameters = model_parameter_set(
+            self._config,
+            codebooks=self._codebooks,
+            base_qp=self._base_qp,
+            topology=self._config.metadata or self._config.topology is not None,
+            parents=self._parents,
+        )
+        profile = {"general_profile_idc": self._config.profile}
+        return [
+            write_unit(NnrUnitType.NNR_STR, profile, None, context),
+            write_unit(NnrUnitType.NNR_MPS, {}, parameters, context),
+        ]
 
 
-def report_of(cargo: Cargo, coded: list[CodedJob], units: list[bytes], seconds: float) -> EncodeReport:
-    """The report on a stream: one entry for each original tensor."""
+_UNCHANGED = Outcome((CodedPart(None, "unchanged"),))
+
+
+def report_of(cargo: Cargo, outcomes: Sequence[Outcome], total: int, seconds: float) -> EncodeReport:
+    """The report on a stream of `total` bytes: one entry for each original tensor, in their order."""
     tensors: dict[str, TensorReport] = {}
-    sizes = iter(units[len(units) - sum(item.unit is not None for item in coded) :])
-    for layer, item in zip(cargo.layers, coded, strict=True):
-        size = len(next(sizes)) if item.unit is not None else 0
-        shares = _shares(size, [part.bits for part in item.parts])
-        for (carrier, _), part, share in zip(layer.members, item.parts, shares, strict=True):
+    for layer, outcome in zip(cargo.layers, outcomes, strict=True):
+        shares = _shares(outcome.size, [part.bits for part in outcome.parts])
+        for (carrier, _), part, share in zip(layer.members, outcome.parts, shares, strict=True):
             known = tensors.get(carrier.source)
             if known is not None:
                 known.coded_bytes += share
-                known.seconds += item.seconds
+                known.seconds += outcome.seconds
                 continue
-            array = carrier.array
+            tensor = carrier.tensor
             tensors[carrier.source] = TensorReport(
                 name=carrier.source,
-                shape=tuple(array.shape),
-                dtype=str(array.dtype),
-                weights=int(array.size),
-                original_bytes=int(array.nbytes),
+                shape=tuple(tensor.shape),
+                dtype=str(tensor.dtype),
+                weights=tensor.size,
+                original_bytes=tensor.nbytes,
                 coded_bytes=share,
-                tool=part.tool if item.unit is not None else "unchanged",
+                tool=part.tool if outcome.size else "unchanged",
                 qp=part.qp,
-                seconds=item.seconds if carrier is layer.members[0][0] else 0.0,
+                seconds=outcome.seconds if carrier is layer.members[0][0] else 0.0,
                 squared_error=part.squared_error,
                 max_error=part.max_error,
                 peak=part.peak,
@@ -547,9 +628,8 @@ def report_of(cargo: Cargo, coded: list[CodedJob], units: list[bytes], seconds: 
             seconds=0.0,
             notes=(f"tied to {original}",),
         )
-    total = sum(map(len, units))
     notes = []
-    entry_points = sum(entry_point_bytes(item.unit.header) for item in coded if item.unit is not None)
+    entry_points = sum(outcome.entry_point_bytes for outcome in outcomes)
     if entry_points:
         notes.append(f"entry points for parallel decoding take {entry_points} bytes of the headers")
     output = sum(4 * carrier.elements for carrier in cargo.carriers)
@@ -558,7 +638,8 @@ def report_of(cargo: Cargo, coded: list[CodedJob], units: list[bytes], seconds: 
             f"decoders with default limits refuse the stream, since {total} bytes become {output}: "
             f"decode it with limits=nnr.Limits(max_output_bytes={output})"
         )
-    return EncodeReport(list(tensors.values()), total_bytes=total, seconds=seconds, notes=notes)
+    ordered = [tensors[name] for name in cargo.names if name in tensors]
+    return EncodeReport(ordered, total_bytes=total, seconds=seconds, notes=notes)
 
 
 def _shares(size: int, bits: Sequence[int]) -> list[int]:

@@ -93,8 +93,8 @@ def _by_size(prepared: Preparation, size: int, progress: Progress | None, measur
     config = replace(prepared.config, qp_density=density)
     finest = {part.carrier.source: _finest_qp(part, density) for part in parts}
     start = {part.carrier.source: max(part.qp << shift, finest[part.carrier.source]) for part in parts}
-    weights = [p.carrier.source for p in parts if p.carrier.array.ndim >= 2]
-    others = [p.carrier.source for p in parts if p.carrier.array.ndim < 2]
+    weights = [p.carrier.source for p in parts if len(p.carrier.tensor.shape) >= 2]
+    others = [p.carrier.source for p in parts if len(p.carrier.tensor.shape) < 2]
     fixed = start
     smallest = None
     for names in filter(None, (weights, others)):  # vectors are few and delicate: they move last
@@ -104,7 +104,7 @@ def _by_size(prepared: Preparation, size: int, progress: Progress | None, measur
 
         def attempt(position: int, fixed: dict[str, int] = fixed, dial: _Dial = dial) -> int:
             return prepared.encode(
-                {**fixed, **dial.qps(position)}, config=config, progress=progress
+                {**fixed, **dial.qps(position)}, config=config, progress=progress, keep=False
             ).report.total_bytes
 
         found, smallest = _search(attempt, size, low, high, len(names) << density)
@@ -123,7 +123,7 @@ def _by_size(prepared: Preparation, size: int, progress: Progress | None, measur
 
 def _finest_qp(part: Part, density: int) -> int:
     """The qp whose step is 2^-26 of the tensor's largest magnitude: finer than its own floats."""
-    values = part.carrier.array
+    values = extract(part.carrier)
     largest = float(np.float32(peak_of(values)))
     return qp_of_step(largest, density) - (26 << density) if largest > 0 else -(1 << (5 + density))
 

@@ -11,6 +11,7 @@ import itertools
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,16 +24,13 @@ from .assemble import Link
 from .carry import Carrier, load_cargo, tensor_qp
 from .config import EncoderConfig
 from .pipeline import (
-    CodedJob,
-    CodedPart,
+    Assembly,
     EncodedStream,
     Job,
     Part,
     Progress,
-    assemble_stream,
     common_base_qp,
     encode_stream,
-    report_of,
     run_jobs,
     select_tools,
 )
@@ -41,9 +39,6 @@ from .report import EncodeReport
 __all__ = ["Encoder"]
 
 _FLOAT32, _INT32 = 17, 3  # numbers of nnr.dtypes
-
-
-_UNCHANGED = CodedJob(None, (CodedPart(None, "unchanged"),))
 
 
 def _digest(value: Any) -> bytes:
@@ -152,7 +147,9 @@ class Encoder:
             if carrier.source not in unchanged
         ]
         base_qp = common_base_qp(jobs, self._config)
-        moved = run_jobs(
+        position_of = {carrier.name: k for k, carrier in enumerate(cargo.carriers)}
+        assembly = Assembly(self._config, base_qp, parents=True)
+        for k, coded in run_jobs(
             jobs,
             quantizer,
             self._config,
@@ -160,17 +157,15 @@ class Encoder:
             threads=self._threads,
             executor=self._executor,
             progress=progress,
-        )
-        by_name = {job.parts[0].carrier.name: item for job, item in zip(jobs, moved, strict=True)}
-        coded = [by_name.get(carrier.name, _UNCHANGED) for carrier in cargo.carriers]
+        ):
+            assembly.add(position_of[jobs[k].parts[0].carrier.name], coded)
         # the dtypes of the model are those of the base; what travels here are differences
         records = [
             TensorRecord(_INT32 if carrier.how == "integer" else _FLOAT32)
-            for carrier, item in zip(cargo.carriers, coded, strict=True)
-            if item.unit is not None
+            for k, carrier in enumerate(cargo.carriers)
+            if assembly.has_unit(k)
         ]
-        units = assemble_stream(coded, self._config, base_qp, records, [], parents=True)
-        return EncodedStream(units, report_of(cargo, coded, units, time.perf_counter() - started))
+        return assembly.stream(replace(cargo, records=records, order=[]), started)
 
     def _sent(self, stream: EncodedStream, digests: dict[str, bytes]) -> bytes:
         data = stream.tobytes()
@@ -233,5 +228,5 @@ class Encoder:
             device=0 if self._config.compat is None else parent_device,
             parent_device=parent_device,
         )
-        qp = tensor_qp(carrier.source, carrier.array.ndim, self._config)
+        qp = tensor_qp(carrier.source, len(carrier.tensor.shape), self._config)
         return Job((Part(carrier, Role.WEIGHT, qp),), link, reference, measure=True)

@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import FormatError
 from ..syntax.constants import TopologyStorageFormat
 from ..topology import Topology
-from .atomic import atomic_output, atomic_path, check_target
+from .atomic import atomic_output, atomic_path, check_target, folder_for_scratch
 from .tensors import LazyTensors, Tensors
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "atomic_output",
     "atomic_path",
     "check_target",
+    "folder_for_scratch",
     "format_module",
     "format_of",
     "load_tensors",

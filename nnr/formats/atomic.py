@@ -12,11 +12,12 @@ import os
 import re
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["atomic_output", "atomic_path", "check_target"]
+__all__ = ["atomic_output", "atomic_path", "check_target", "folder_for_scratch"]
 
 _DESCRIPTORS = re.compile(r"/proc/\d+/(task/\d+/)?fd|/dev/fd")
 
@@ -86,6 +87,11 @@ def atomic_output(path: str | os.PathLike[str], *, overwrite: bool = True) -> It
     """As `atomic_path`, with the file opened for writing bytes."""
     with atomic_path(path, overwrite=overwrite) as temporary, open(temporary, "wb") as file:
         yield file
+
+
+def folder_for_scratch(path: str | os.PathLike[str]) -> str:
+    """Folder for temporary files on the way to `path`: on its file system, where it is a file."""
+    return tempfile.gettempdir() if _in_place(Path(path)) else os.fspath(_real(Path(path)).parent)
 
 
 def _in_place(path: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from ..dtypes import is_float
 from ..errors import FormatError
 from ..limits import Limits
+from ..stored import Stored
 
 __all__ = [
     "Extent",
@@ -43,21 +44,6 @@ class Tensors(dict[str, np.ndarray]):
         self.metadata: dict[str, str] = dict(metadata or {})
         self.notes: list[str] = []
         self.exact: list[str] = []
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A tensor that is not in memory: its shape and type, and how to read it.
-
-    Attributes:
-        dtype: of the array that `read` gives.
-        read: gives the array, a new one each time. Needs no open file, may be called by any thread, and can
-            be pickled for another process.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    read: Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +102,7 @@ class LazyTensors(Mapping[str, np.ndarray]):
                 key = array.ctypes.data, array.shape, array.strides, array.dtype
                 if first.setdefault(key, name) != name:
                     ties[name] = first[key]
-        entries = {name: Stored(a.shape, a.dtype, _Held(a)) for name, a in tensors.items()}
+        entries = {name: Stored.of(array) for name, array in tensors.items()}
         lazy = cls(entries, metadata=getattr(tensors, "metadata", None), ties=ties)
         lazy.notes = list(getattr(tensors, "notes", ()))
         lazy.exact = list(getattr(tensors, "exact", ()))
@@ -158,14 +144,6 @@ class LazyTensors(Mapping[str, np.ndarray]):
             original = self.ties.get(name)
             tensors[name] = self[name] if original is None else tensors[original]
         return tensors
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    array: np.ndarray
-
-    def __call__(self) -> np.ndarray:
-        return self.array
 
 
 def nbytes_of(tensors: Mapping[str, np.ndarray], name: str) -> int:
