@@ -228,13 +228,17 @@ class _Run:
                 values = by_name.get(name)
                 if values is not None:
                     values = values.copy() if keep else values  # the decoder's own stay out of reach
-                    coded[name] = apply_format(values, unit.plan.data_format)
+                    try:
+                        coded[name] = apply_format(values, unit.plan.data_format)
+                    except BitstreamError as error:
+                        raise located(error, unit.plan.unit) from None
         report = DecodeReport(dialect, checked=stream.metadata is not None, update=not stream.complete)
         report.topology = find_topology(stream.units, self.limits)
         if form == "coded":
             return Tensors(coded, report), state
         layouts: list[UnitLayout] = [layout_of(plan) for plan in stream.plans]
-        plain, report.notes = plain_form(coded, layouts, batch_norm_names(self.out_of_band))
+        unfold = batch_norm_names(self.out_of_band)
+        plain, report.notes = plain_form(coded, layouts, unfold, stream.locate)
         for plan in stream.plans:
             shift = plan.unit.header.unit_header.get("first_tensor_dimension_shift")
             if shift:
@@ -243,7 +247,10 @@ class _Run:
                     "dimensions are given as coded"
                 )
         if stream.metadata is not None:
-            plain, notes = restore(plain, stream.metadata)
+            try:
+                plain, notes = restore(plain, stream.metadata)
+            except BitstreamError as error:
+                raise stream.locate_metadata(error) from None
             report.notes += notes
         return Tensors(plain, report), state
 

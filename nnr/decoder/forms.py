@@ -7,13 +7,13 @@ stand for several elements taken apart, and a note on each of these.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ConformanceError, UnsupportedError
+from ..errors import BitstreamError, ConformanceError, UnsupportedError
 from .clauses import clause
 from .plan import Role
 
@@ -243,6 +243,7 @@ def plain_form(
     coded: Mapping[str, np.ndarray],
     layouts: Iterable[UnitLayout],
     unfold: Mapping[str, BatchNormNames] | None = None,
+    locate: Callable[[BitstreamError, str], BitstreamError] | None = None,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Parameters that a framework can load.
 
@@ -250,15 +251,22 @@ def plain_form(
         coded: tensors by element id, in bitstream order; a tensor of several elements under the first id.
         layouts: of the units they came in, in bitstream order.
         unfold: names of folded batch norms, by the first id of the block.
+        locate: gives an error its place, by the first id of the unit.
 
     Returns:
         the parameters, and one line for each thing that was done.
+
+    Raises:
+        ConformanceError: a tensor cannot be taken apart as its unit says.
     """
     tensors: dict[str, np.ndarray] = {}
     notes: list[str] = []
     for group in plain_groups(layouts, unfold or {}):
         if all(name in coded for layout in group.layouts for name, _ in layout.roles):
-            tensors.update(_plain_group(coded, group, unfold or {}, notes))
+            try:
+                tensors.update(_plain_group(coded, group, unfold or {}, notes))
+            except BitstreamError as error:
+                raise error if locate is None else locate(error, group.layouts[0].element_ids[0]) from None
     return tensors, notes
 
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..dtypes import dtype_name
-from ..errors import ConformanceError, TruncatedError
+from ..errors import BitstreamError, ConformanceError, TruncatedError
 from ..limits import Limits
 from ..metadata import TensorRecord
 from ..syntax.constants import PayloadType
@@ -31,7 +31,7 @@ from .forms import Group, layout_of, plain_form, plain_groups
 from .payload import Backend, checked_threads, decode_payloads
 from .plan import Role, TensorPlan, UnitPlan
 from .reconstruct import apply_format, original_names, restore_one
-from .stream import Stream, checked_limits, read_stream, stream_bytes
+from .stream import Stream, checked_limits, located, read_stream, stream_bytes
 
 __all__ = ["File", "open_file"]
 
@@ -90,7 +90,12 @@ class File(Mapping[str, np.ndarray]):
         if metadata is None:
             self._entries = {name: ([name], None) for name in self._group_of}
         else:
-            self._entries = original_names(list(self._group_of), metadata)
+            try:
+                self._entries = original_names(list(self._group_of), metadata)
+            except BitstreamError as error:
+                error = self._stream.locate_metadata(error)
+                self.close()
+                raise error from None
 
     @property
     def units(self) -> list[NnrUnit]:
@@ -137,7 +142,12 @@ class File(Mapping[str, np.ndarray]):
         self._check_open()
         parts, record = self._entries[name]
         arrays = [self._part(part) for part in parts]
-        return arrays[0] if record is None else restore_one(name, arrays, record)
+        if record is None:
+            return arrays[0]
+        try:
+            return restore_one(name, arrays, record)
+        except BitstreamError as error:
+            raise self._stream.locate_metadata(error) from None
 
     def info(self, name: str) -> dict[str, Any]:
         """Facts about one tensor; nothing but the head of its payload is read.
@@ -167,7 +177,7 @@ class File(Mapping[str, np.ndarray]):
         if group is None:
             return self._decode(name)
         coded = {n: self._decode(n) for layout in group.layouts for n, _ in layout.roles}
-        return plain_form(coded, group.layouts, self._unfold)[0][name]
+        return plain_form(coded, group.layouts, self._unfold, self._stream.locate)[0][name]
 
     def _check_open(self) -> None:
         if self._closed:
@@ -183,7 +193,10 @@ class File(Mapping[str, np.ndarray]):
         (unit,), _ = decode_payloads([plan], dialect=self._dialect, threads=1, backend=self._backend)
         values = next(t.values for t in unit.tensors if t.plan.name == name)
         assert values is not None
-        return apply_format(values, plan.data_format)
+        try:
+            return apply_format(values, plan.data_format)
+        except BitstreamError as error:
+            raise located(error, plan.unit) from None
 
     def _read(self, plan: UnitPlan, *, check: bool = True) -> UnitPlan:
         """`plan` with its payload in memory, its checksum compared if there is one."""
@@ -244,7 +257,11 @@ class _Mapped:
 
     def close(self) -> None:
         """Release the file."""
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+    __del__ = close
 
 
 def _shape(plan: UnitPlan, tensor: TensorPlan, record: TensorRecord | None) -> tuple[int, ...]:

@@ -41,6 +41,16 @@ class Stream:
     metadata: Metadata | None
     crcs: dict[int, int]
 
+    def locate(self, error: BitstreamError, first_id: str) -> BitstreamError:
+        """`error` with its place: the unit whose first element has this id."""
+        unit = next((plan.unit for plan in self.plans if plan.element_ids[0] == first_id), None)
+        return error if unit is None else located(error, unit)
+
+    def locate_metadata(self, error: BitstreamError) -> BitstreamError:
+        """`error` with its place: the metadata unit."""
+        unit = next((unit for unit in reversed(self.units) if _metadata_content(unit) is not None), None)
+        return error if unit is None else located(error, unit)
+
     @property
     def complete(self) -> bool:
         """(spec README 3) The stream is a complete model, not an update: it does not signal parents."""

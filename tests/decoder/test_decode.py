@@ -201,8 +201,12 @@ def test_boundaries_that_do_not_fit_are_a_conformance_error():
         "shift_value": [[]],
     }
     data = bytes(Builder().raw(["a", "b"], values, topology_tensor_dimension_mapping=mapping))
-    with pytest.raises(nnr.ConformanceError):
+    with pytest.raises(nnr.ConformanceError) as error:
         nnr.decode(data)
+    assert error.value.unit_index == 2
+    with nnr.open(data) as file, pytest.raises(nnr.ConformanceError) as error:
+        file["a"]
+    assert error.value.unit_index == 2
 
 
 def test_separate_factors_are_multiplied_out():
