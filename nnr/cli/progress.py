@@ -16,6 +16,9 @@ from .text import Screen, one_line, screen_of, shortened
 __all__ = ["Progress"]
 
 _INTERVAL_SECONDS = 0.1
+_BAR = "{percentage:3.0f}% |{bar:10}| {n_fmt}/{total_fmt}, {rate_fmt}, {remaining} left{postfix}"
+_BAR_CELLS = 64  # without the name, which is shown where there is room for so much of it:
+_NAME_CELLS = 14
 
 
 class Progress:
@@ -56,7 +59,9 @@ class Progress:
             line = f"{share:4.0%} {done:,}/{total:,} {self._unit}s  {one_line(name)}"
             print("\r\x1b[K" + line[: self._screen.columns - 1], end="", file=sys.stderr, flush=True)
         else:
-            self._bar.set_postfix_str(shortened(one_line(name), self._screen.columns // 3), refresh=False)
+            room = self._screen.columns - _BAR_CELLS
+            if room >= _NAME_CELLS:
+                self._bar.set_postfix_str(shortened(one_line(name), room), refresh=False)
             self._bar.n = done
             self._bar.refresh()
 
@@ -70,7 +75,7 @@ def _tqdm_bar(total: int, unit: str, start: float, screen: Screen) -> Any:
     bar = tqdm(
         total=total, unit=f" {unit}s", unit_scale=True, leave=False, file=sys.stderr,
         ncols=screen.columns - 1, nrows=screen.lines,
-        delay=_INTERVAL_SECONDS, smoothing=0, disable=False,
+        bar_format=_BAR, delay=_INTERVAL_SECONDS, smoothing=0, disable=False,
     )  # fmt: skip
     bar.start_t += start - time.monotonic()
     return bar
