@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import mutation
 from benchmarks.cache import Cache
 from benchmarks.curves import Curve, bd_rate, difference, envelope
 
@@ -76,3 +80,28 @@ def test_kept_results_outlive_a_line_that_was_cut_short(tmp_path: Path):
     assert again.get("other") == [1]
     assert again.get("model", {"qp": -38}, 1) == {"bytes": 7}
     assert again.get("model", {"qp": -38}, 2) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="mutants are decoded in forked processes")
+def test_no_damage_to_our_own_streams_goes_unnoticed_or_breaks_anything():
+    """Two mutants of each kind for each stream; the benchmark itself takes thousands."""
+    streams = mutation.with_checksums()
+    side = mutation.Side("nnr", Path(sys.executable))
+    row = mutation.campaign(side, streams, 10 * len(streams))
+    side.close()
+    assert row["outcomes"] == {**dict.fromkeys(mutation.OUTCOMES, 0), "refused": 10 * len(streams)}
+
+
+def test_outcomes_of_a_mutant():
+    found = [
+        {"kilobytes": 1, "digest": "a"},
+        {"kilobytes": 1, "digest": "b"},
+        {"kilobytes": 1, "error": "ValueError"},
+        {"kilobytes": 1 << 20, "digest": "a"},
+        {"kilobytes": 1, "error": "MemoryError"},
+        {"kilobytes": 0, "signal": signal.SIGSEGV},
+        {"kilobytes": 0, "signal": signal.SIGALRM},
+        {"kilobytes": 0, "status": 1},
+    ]
+    kinds = [mutation.kind_of(outcome, "a") for outcome in found]
+    assert kinds == ["identical", "wrong", "refused", "memory", "memory", "crash", "hang", "crash"]
