@@ -13,21 +13,23 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from .decoder.lazy import open_file
+from .decoder.lazy import File, open_file
 from .dtypes import WIDE, dtype_code, is_float, is_integer
 from .encoder.report import psnr_of
 from .errors import BitstreamError, FormatError, LimitError
 from .formats import format_of, open_source
+from .formats.shards import weight_map
 from .limits import Limits
 
 __all__ = ["CompareReport", "Errors", "Source", "TensorComparison", "compare", "model_size", "open_model"]
 
 Source = Mapping[str, Any] | str | os.PathLike[str] | bytes | bytearray | memoryview
 
+_INDEX, _NNR_INDEX = ".index.json", ".nnr.index.json"
 _CHUNK = 1 << 18  # elements; the float64 copies of a chunk stay in the cache
 
 
@@ -234,11 +236,46 @@ def open_model(source: Source, *, limits: Limits | None = None) -> Iterator[Mapp
     """
     if isinstance(source, Mapping):
         yield source
+    elif _is_path(source, _NNR_INDEX):
+        with contextlib.ExitStack() as stack:
+            shards = weight_map(source)
+            files = {
+                shard: stack.enter_context(open_file(Path(source).with_name(shard), limits=limits))
+                for shard in dict.fromkeys(shards.values())
+            }
+            yield _Sharded({name: files[shard] for name, shard in shards.items()})
     elif isinstance(source, (str, os.PathLike)) and not _is_bitstream(source, limits):
         yield open_source(source)
     else:
         with open_file(source, limits=limits) as file:
             yield file
+
+
+class _Sharded(Mapping[str, np.ndarray]):
+    """Tensors of several bitstreams, each by the file that holds it."""
+
+    def __init__(self, files: Mapping[str, File]) -> None:
+        self._files = files
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        try:
+            return self._files[name][name]
+        except KeyError:
+            raise FormatError(f"the file that the index names for tensor {name!r} does not hold it") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def info(self, name: str) -> dict[str, Any]:
+        """What `File.info` tells."""
+        return self._files[name].info(name)
+
+
+def _is_path(source: Source, ending: str) -> TypeGuard[str | os.PathLike[str]]:
+    return isinstance(source, (str, os.PathLike)) and os.fspath(source).lower().endswith(ending)
 
 
 def _is_bitstream(path: str | os.PathLike[str], limits: Limits | None) -> bool:
@@ -335,11 +372,14 @@ def _bytes(model: Mapping[str, Any], name: str, array: np.ndarray) -> int:
 
 
 def model_size(source: Source, arrays: int) -> int:
-    """Bytes of the bitstream, of the file or of the folder; `arrays` where there is none of these."""
+    """Bytes of the bitstream, of the file with its shards, or of the folder; else `arrays`."""
     if isinstance(source, Mapping):
         return arrays
     if isinstance(source, (bytes, bytearray, memoryview)):
         return memoryview(source).nbytes
     if os.path.isdir(source):
         return sum(path.stat().st_size for path in Path(source).rglob("*") if path.is_file())
-    return os.stat(source).st_size
+    size = os.stat(source).st_size
+    if _is_path(source, _INDEX):
+        size += sum(Path(source).with_name(s).stat().st_size for s in set(weight_map(source).values()))
+    return size

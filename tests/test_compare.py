@@ -156,6 +156,31 @@ def test_files_of_all_kinds(tmp_path: Path) -> None:
         assert compare_models(file, tmp_path / "x.nnr").equal
 
 
+def test_models_in_several_files_by_their_index(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    rng = np.random.default_rng(5)
+    tensors = {f"w{k}": rng.normal(0, 0.1, (20, 20)).astype(np.float32) for k in range(4)}
+    shards = {"m-00001-of-00002": ["w0", "w2"], "m-00002-of-00002": ["w1", "w3"]}
+    for ending in ("nnr", "safetensors"):
+        places = {name: f"{shard}.{ending}" for shard, names in shards.items() for name in names}
+        (tmp_path / f"m.{ending}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    for shard, names in shards.items():
+        part = {name: tensors[name] for name in names}
+        nnr.save_file(part, tmp_path / f"{shard}.nnr")
+        save_tensors(part, tmp_path / f"{shard}.safetensors")
+    report = compare_models(tmp_path / "m.safetensors.index.json", tmp_path / "m.nnr.index.json")
+    assert sorted(t.name for t in report.tensors) == sorted(tensors)
+    assert 0 < report.total.max_error < 0.01
+    assert report.size_b == sum(path.stat().st_size for path in tmp_path.glob("m*.nnr*"))
+    assert report.size_a == sum(path.stat().st_size for path in tmp_path.glob("m*.safetensors*"))
+    assert all(t.bytes_b < t.bytes_a for t in report.tensors)
+    assert compare_models(tensors, tmp_path / "m.safetensors.index.json").equal
+    index = tmp_path / "m.nnr.index.json"
+    index.write_text(index.read_text().replace('"w2"', '"w9"'))
+    with pytest.raises(nnr.FormatError, match="'w9'"):
+        compare_models({}, index)
+
+
 def test_tensors_are_read_one_at_a_time() -> None:
     asked: list[str] = []
 
