@@ -93,6 +93,9 @@ class Tensor(IntEnum):
     BITS_SAMPLES = 19
 
 
+UNIT_COLUMNS, TENSOR_COLUMNS = len(Unit), len(Tensor)
+
+
 class Status(IntEnum):
     """Results of the C core."""
 
@@ -193,26 +196,28 @@ def address(buffer: Any) -> int:
 
     Raises BufferError or TypeError for a buffer that is not contiguous. The caller keeps it alive.
     """
-    view = buffer if isinstance(buffer, memoryview) else memoryview(buffer)
-    return int(ffi.cast("intptr_t", ffi.from_buffer(view))) if view.nbytes else 0
+    view = ffi.from_buffer(buffer)
+    return int(ffi.cast("intptr_t", view)) if len(view) else 0
 
 
 def new_units(rows: Sequence[Sequence[int]] | int) -> Int64Array:
     """int64[n][len(Unit)]: zeros for a number n, or one row for each sequence (missing columns are 0)."""
-    return _new_rows(rows, len(Unit))
+    return _new_rows(rows, UNIT_COLUMNS)
 
 
 def new_tensors(rows: Sequence[Sequence[int]] | int) -> Int64Array:
     """int64[n][len(Tensor)]: zeros for a number n, or one row for each sequence (missing columns are 0)."""
-    return _new_rows(rows, len(Tensor))
+    return _new_rows(rows, TENSOR_COLUMNS)
 
 
 def _new_rows(rows: Sequence[Sequence[int]] | int, columns: int) -> Int64Array:
     if isinstance(rows, int):
         return np.zeros((rows, columns), dtype=np.int64)
+    given = np.array(rows, dtype=np.int64)
+    if given.ndim == 2 and given.shape[1] == columns:
+        return given
     table = np.zeros((len(rows), columns), dtype=np.int64)
     if len(rows):
-        given = np.array(rows, dtype=np.int64)
         table[:, : given.shape[1]] = given
     return table
 
@@ -234,13 +239,13 @@ def decode_units(units: Int64Array, tensors: Int64Array, *, plainly: bool = Fals
     it are all zero. Never raises for what a bitstream contains: see the column STATUS and `unit_error`.
     plainly: one sample after the other, without the fast paths, whose results are the same.
     """
-    _checked(units, len(Unit))
-    _checked(tensors, len(Tensor))
+    _checked(units, UNIT_COLUMNS)
+    _checked(tensors, TENSOR_COLUMNS)
     status = (lib.nnr_decode_units_plainly if plainly else lib.nnr_decode_units)(
         _handles.decoder,
-        ffi.cast("nnr_unit *", units.ctypes.data),
+        ffi.from_buffer("nnr_unit[]", units),
         len(units),
-        ffi.cast("nnr_tensor *", tensors.ctypes.data),
+        ffi.from_buffer("nnr_tensor[]", tensors),
         len(tensors),
     )
     if status != Status.OK:
@@ -285,23 +290,24 @@ def encode_units(units: Int64Array, tensors: Int64Array, *, plainly: bool = Fals
 
     Raises SyntaxValueError for levels or a QP that cannot be written, with the number of unit and tensor.
     """
-    _checked(units, len(Unit))
-    _checked(tensors, len(Tensor))
+    _checked(units, UNIT_COLUMNS)
+    _checked(tensors, TENSOR_COLUMNS)
     encoder = _handles.encoder
     status = (lib.nnr_encode_units_plainly if plainly else lib.nnr_encode_units)(
         encoder,
-        ffi.cast("nnr_unit *", units.ctypes.data),
+        ffi.from_buffer("nnr_unit[]", units),
         len(units),
-        ffi.cast("nnr_tensor *", tensors.ctypes.data),
+        ffi.from_buffer("nnr_tensor[]", tensors),
         len(tensors),
     )
     if status != Status.OK:
         raise CoreError(f"encode_units: {Status(status).name}")
-    if units[:, Unit.STATUS].any():
-        number = int(np.flatnonzero(units[:, Unit.STATUS])[0])
-        _raise_unwritable(number, units[number])
-    places = units[:, (Unit.PAYLOAD, Unit.PAYLOAD_SIZE)].tolist()
-    return [bytes(ffi.buffer(ffi.cast("char *", place), size)) for place, size in places]
+    payloads = []
+    for number, unit in enumerate(units.tolist()):
+        if unit[Unit.STATUS]:
+            _raise_unwritable(number, units[number])
+        payloads.append(ffi.buffer(ffi.cast("char *", unit[Unit.PAYLOAD]), unit[Unit.PAYLOAD_SIZE])[:])
+    return payloads
 
 
 def _raise_unwritable(number: int, unit: Int64Array) -> None:
@@ -456,10 +462,10 @@ def _quantize_rate(
     _quantized(
         function(
             _handles.encoder,
-            ffi.cast("nnr_unit *", unit.ctypes.data),
-            ffi.cast("nnr_tensor *", described.ctypes.data),
-            ffi.cast("float *", weights.ctypes.data),
-            ffi.NULL if factors is None else ffi.cast("float *", factors.ctypes.data),
+            ffi.from_buffer("nnr_unit[]", unit),
+            ffi.from_buffer("nnr_tensor[]", described),
+            ffi.from_buffer("float[]", weights),
+            ffi.NULL if factors is None else ffi.from_buffer("float[]", factors),
             lambda_scale,
         )
     )
@@ -467,7 +473,7 @@ def _quantize_rate(
 
 
 def _buffers(weights: npt.NDArray[np.float32], levels: npt.NDArray[np.int32]) -> tuple[Any, Any]:
-    return ffi.cast("float *", weights.ctypes.data), ffi.cast("int32_t *", levels.ctypes.data)
+    return ffi.from_buffer("float[]", weights), ffi.from_buffer("int32_t[]", levels)
 
 
 class EngineDecoder:
@@ -532,8 +538,8 @@ class EngineDecoder:
         self._done(
             lib.nnr_decoder_read_tensor(
                 self._decoder,
-                ffi.cast("nnr_unit *", unit.ctypes.data),
-                ffi.cast("nnr_tensor *", tensor.ctypes.data),
+                ffi.from_buffer("nnr_unit[]", unit),
+                ffi.from_buffer("nnr_tensor[]", tensor),
             )
         )
 
@@ -544,8 +550,8 @@ class EngineDecoder:
         self._done(
             lib.nnr_decoder_open_tensor(
                 self._decoder,
-                ffi.cast("nnr_unit *", unit.ctypes.data),
-                ffi.cast("nnr_tensor *", tensor.ctypes.data),
+                ffi.from_buffer("nnr_unit[]", unit),
+                ffi.from_buffer("nnr_tensor[]", tensor),
             )
         )
 

@@ -7,6 +7,7 @@ numpy lacks come from `ml_dtypes`, imported only when a file or an array needs i
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "dtype_from_code",
     "dtype_name",
     "dtype_named",
+    "dtype_text",
     "is_float",
     "is_integer",
 ]
@@ -65,6 +67,7 @@ _ML_DTYPES = {
 _CODES = {name: code for code, name in (_NUMPY | _ML_DTYPES).items()}
 
 
+@lru_cache(maxsize=256)
 def dtype_code(dtype: np.dtype[Any]) -> int | None:
     """Number of `dtype` in the metadata unit, or None when a bitstream cannot carry it."""
     code = _CODES.get(dtype.name)
@@ -73,6 +76,12 @@ def dtype_code(dtype: np.dtype[Any]) -> int | None:
     native_big = dtype.byteorder == "=" and sys.byteorder == "big" and dtype.itemsize > 1
     big = dtype.byteorder == ">" or native_big
     return code | BIG_ENDIAN if big else code
+
+
+@lru_cache(maxsize=256)
+def dtype_text(dtype: np.dtype[Any]) -> str:
+    """`dtype` as numpy writes it, which takes numpy longer than coding a small tensor takes."""
+    return str(dtype)
 
 
 def dtype_name(code: int) -> str:
@@ -112,12 +121,14 @@ def dtype_named(name: str) -> np.dtype[Any]:
     return dtype_from_code(_CODES.get(name, 0x3F))
 
 
+@lru_cache(maxsize=256)
 def is_integer(dtype: np.dtype[Any]) -> bool:
     """True for bool and every integer type, also those of `ml_dtypes`."""
     code = _CODES.get(dtype.name, -1)
     return 0 <= code <= 8 or 32 <= code <= 35
 
 
+@lru_cache(maxsize=256)
 def is_float(dtype: np.dtype[Any]) -> bool:
     """True for every floating type that a bitstream can carry, also those of `ml_dtypes`."""
     return 16 <= _CODES.get(dtype.name, -1) <= 30

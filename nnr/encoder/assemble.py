@@ -244,7 +244,7 @@ def code_unit(
     header["dq_flag"] = weight.dq_flag
     entries: list[np.ndarray] = []
     rows = [_tensor_row(m, config, base_qp, link, scan_order, has_qp, entries) for m in payload_order]
-    unit = [0] * len(core.Unit)
+    unit = [0] * core.UNIT_COLUMNS
     unit[core.Unit.TENSOR_COUNT] = len(rows)
     unit[core.Unit.PROFILE] = config.profile
     unit[core.Unit.DQ_FLAG] = weight.dq_flag
@@ -292,7 +292,7 @@ def _tensor_row(
     """One row for the core; buffers for entry points are added to `entries`."""
     quantized = member.quantized
     rows, cols = matrix_shape(quantized.levels.shape)
-    row = [0] * len(core.Tensor)
+    row = [0] * core.TENSOR_COLUMNS
     row[core.Tensor.ROWS], row[core.Tensor.COLS] = rows, cols
     row[core.Tensor.CABAC_UNARY_LENGTH] = config.cabac_unary_length
     row[core.Tensor.HAS_QP] = int(has_qp)

@@ -318,7 +318,7 @@ def _identity(tensor: Stored, original: str) -> tuple[Any, ...] | None:
     array = tensor.held
     if array is None:
         return (original,)
-    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str, array.dtype.name
+    return array.ctypes.data, array.shape, array.strides, array.dtype
 
 
 def _load(

@@ -20,10 +20,11 @@ import numpy as np
 
 from ..decoder.plan import Role, matrix_shape
 from ..decoder.quantization import qp_range
+from ..dtypes import dtype_text
 from ..limits import Limits
 from ..metadata import STORAGE_FORMAT, Metadata, serialize
 from ..syntax.constants import NnrUnitType, PayloadType
-from ..syntax.stream import StreamContext, write_unit
+from ..syntax.stream import DataUnitWriter, StreamContext, write_unit
 from .assemble import (
     CodedUnit,
     Link,
@@ -518,8 +519,9 @@ class Assembly:
         self._spool = spool or Spool()
         self._codebooks = False
         self._outcomes: dict[int, Outcome] = {}
-        self._context = StreamContext()
-        self._head(self._context)
+        context = StreamContext()
+        self._head(context)
+        self._writer = DataUnitWriter(context)
 
     def add(self, position: int, coded: CodedJob) -> None:
         """Write the unit that stands at `position` of the stream, if the job gave one."""
@@ -528,11 +530,9 @@ class Assembly:
             self._outcomes[position] = Outcome(coded.parts, coded.seconds)
             return
         self._codebooks |= "integer_codebook" in unit.header
-        data = write_unit(
-            NnrUnitType.NNR_NDU,
+        data = self._writer.write(
             unit.header,
             unit.payload,
-            self._context,
             independently_decodable_flag=1 - unit.header.get("parent_node_id_present_flag", 0),
         )
         self._spool.put(position, data)
@@ -605,7 +605,7 @@ def report_of(cargo: Cargo, outcomes: Sequence[Outcome], total: int, seconds: fl
             tensors[carrier.source] = TensorReport(
                 name=carrier.source,
                 shape=tuple(tensor.shape),
-                dtype=str(tensor.dtype),
+                dtype=dtype_text(tensor.dtype),
                 weights=tensor.size,
                 original_bytes=tensor.nbytes,
                 coded_bytes=share,

@@ -35,6 +35,7 @@ from .topology import (
 )
 
 __all__ = [
+    "DataUnitWriter",
     "NnrUnit",
     "OutOfBand",
     "StreamContext",
@@ -397,7 +398,6 @@ def nnr_aggregate_unit_payload(s: Syntax, v: Values, ctx: StreamContext, header:
         s.table("nnr_unit", nnr_unit, ctx)
 
 
-_SIZE_TABLE: Table = nnr_unit_size
 UNIT_HEADERS: dict[int, Table] = {
     _STR: nnr_start_unit_header,
     _MPS: nnr_model_parameter_set_unit_header,
@@ -797,9 +797,48 @@ def unit_size_field(
     most = LONG_SIZE_MAX if flag else SHORT_SIZE_MAX
     if size > most:
         raise SyntaxValueError(f"a unit of {size} bytes cannot be written; allowed: up to {most} bytes")
-    sizes = Writer({"nnr_unit_size_flag": flag, "nnr_unit_size": size})
-    _SIZE_TABLE(sizes, sizes.values, ctx)
-    return sizes.tobytes()
+    return (flag << 31 | size).to_bytes(4, "big") if flag else size.to_bytes(2, "big")
+
+
+class DataUnitWriter:
+    """Writes data units as `write_unit` does, where many headers differ in nothing but the element's id.
+
+    Such a header is written once, with a mark in the place of the id. Headers with lists of their own, with
+    a place in an update tree, or of decomposed weights are written one by one.
+    """
+
+    _MARK = "id of the element"
+    _APART = frozenset({"integer_codebook", "cabac_offset_list", "g_number_of_rows", "device_id"})
+
+    def __init__(self, context: StreamContext) -> None:
+        self._context = context
+        self._known: dict[str, tuple[bytes, bytes]] = {}
+
+    def write(
+        self, header: Mapping[str, Any], payload: Buffer, *, independently_decodable_flag: int = 1
+    ) -> bytes:
+        """One whole unit; arguments and errors as of `write_unit`."""
+        name = header.get("topology_elem_id")
+        if not isinstance(name, str) or "\0" in name or not self._APART.isdisjoint(header):
+            return self._plainly(header, payload, independently_decodable_flag)
+        try:
+            raw = name.encode()
+        except UnicodeEncodeError:  # refused with its place
+            return self._plainly(header, payload, independently_decodable_flag)
+        rest = {**header, "topology_elem_id": self._MARK}
+        key = f"{independently_decodable_flag}{rest}"  # values are ints and lists of them
+        around = self._known.get(key)
+        if around is None:
+            marked = self._plainly(rest, b"", independently_decodable_flag)
+            before, after = marked[2:].split(self._MARK.encode())
+            self._known[key] = around = before, after
+        parts = (around[0], raw, around[1], payload)
+        return b"".join((unit_size_field(parts, self._context, None, None), *parts))
+
+    def _plainly(self, header: Mapping[str, Any], payload: Buffer, flag: int) -> bytes:
+        return write_unit(
+            NnrUnitType.NNR_NDU, header, payload, self._context, independently_decodable_flag=flag
+        )
 
 
 def _length(payload: Buffer | Sequence[Buffer]) -> int:

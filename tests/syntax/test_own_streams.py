@@ -10,6 +10,7 @@ import pytest
 import nnr
 from nnr.syntax import parse, write
 from nnr.syntax.check import check
+from nnr.syntax.stream import DataUnitWriter
 
 
 def _model() -> dict[str, np.ndarray]:
@@ -56,3 +57,24 @@ def test_updates_of_our_encoder_survive_as_trees_and_conform() -> None:
         data = bytes(getattr(data, "data", data))
         assert write(parse(data)) == data
         assert check(data).violations == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"codebook": 5}, {"effort": "best"}, {"scan_order": 1}, {"profile": 0}, {"raw": ("0.weight",)}],
+    ids=str,
+)
+def test_headers_in_common_are_written_as_they_are_one_by_one(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(8)
+    shapes = [(4, 3), (3, 4), (4, 3), (5,), (5,), (16, 8, 3, 3), (16, 8, 3, 3)]
+    model = {f"{k}.weight": random.normal(0, 0.1, shape).astype(np.float32) for k, shape in enumerate(shapes)}
+    model |= {
+        "": model["0.weight"] + 1,
+        "id of the element": model["1.weight"] + 1,
+        "\u00e4": np.ones((4, 3), "f4"),
+    }
+    written = nnr.encode(model, **options)
+    monkeypatch.setattr(DataUnitWriter, "_APART", frozenset({"topology_elem_id"}))
+    assert nnr.encode(model, **options) == written
