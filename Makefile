@@ -52,8 +52,9 @@ interop: $(VENV)/.ready $(PEER)/.ready
 	$(BIN)/python -m pytest -m interop $(PYTEST_ARGS)
 
 bench: $(VENV)/.ready $(PEER)/.ready
-	$(BIN)/python benchmarks/models.py --docs docs/interop.md --readme README.md $(if $(EVAL_PYTHON),--eval-python $(EVAL_PYTHON))
+	$(BIN)/python benchmarks/models.py --docs docs/interop.md $(if $(EVAL_PYTHON),--eval-python $(EVAL_PYTHON))
 	$(BIN)/python benchmarks/end_to_end.py --docs docs/interop.md
+	$(if $(EVAL_PYTHON),$(BIN)/python benchmarks/accuracy.py --docs docs/rate-distortion.md --readme README.md --eval-python $(EVAL_PYTHON))
 
 sanitize: $(VENV)/.ready
 	fuzz/sanitize.sh $(BIN)/python $(PYTEST_ARGS)

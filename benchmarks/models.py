@@ -45,8 +45,6 @@ PEER_SETTINGS = {
     "qp_density": 2, "nonweight_qp": -75, "use_dq": True, "param_opt": True, "row_skipping": True,
 }  # fmt: skip
 SIZE_BAR_PERCENT = 0.2
-#: Points of top-1 that the summary allows to lose.
-MOST_POINTS_LOST = 1.0
 
 
 def data_folder() -> Path:
@@ -159,30 +157,6 @@ def table(rows: list[dict[str, Any]]) -> str:
     return markdown_table(head, lines)
 
 
-def summary(rows: list[dict[str, Any]]) -> str:
-    """For each model the smallest file that keeps the accuracy within `MOST_POINTS_LOST`, as Markdown."""
-    lines = []
-    for name in dict.fromkeys(row["model"] for row in rows):
-        judged = [row for row in rows if row["model"] == name and row["accuracy"]]
-        lost = {r["qp"]: round(r["accuracy_original"]["top1"] - r["accuracy"]["top1"], 2) for r in judged}
-        kept = [row for row in judged if lost[row["qp"]] <= MOST_POINTS_LOST]
-        if not kept:
-            continue
-        best = min(kept, key=lambda row: row["bytes_with_metadata"])
-        lines.append([
-            f"{name}, {best['dataset']}",
-            str(best["qp"]),
-            f"{best['original_bytes']:,}",
-            f"{best['bytes_with_metadata']:,}",
-            f"{best['original_bytes'] / best['bytes_with_metadata']:.1f}",
-            f"{best['accuracy_original']['top1']:.2f} %",
-            f"{best['accuracy']['top1']:.2f} %",
-        ])  # fmt: skip
-    head = ["model, test images", "qp", "float32 bytes", ".nnr bytes", "times smaller", "top-1 before",
-            "top-1 after"]  # fmt: skip
-    return markdown_table(head, lines)
-
-
 def main() -> int:
     """Measure, print, and write what was asked for; status 1 when a row falls short."""
     parser = argparse.ArgumentParser(
@@ -190,7 +164,6 @@ def main() -> int:
     )
     parser.add_argument("--eval-python", type=Path, help="a Python with torch, for the accuracies")
     parser.add_argument("--docs", type=Path, help="page to put the table into; the JSON goes beside it")
-    parser.add_argument("--readme", type=Path, help="page to put the summary into")
     parser.add_argument("--models", nargs="*", help="only these (file names without extension)")
     parser.add_argument("--qp", type=int, nargs="*", default=QPS)
     args = parser.parse_args()
@@ -216,11 +189,9 @@ def main() -> int:
                 print(f"{name} qp {qp}: {row['bytes']} bytes, {row['size_difference_percent']:+.3f} % "
                       f"{'; '.join(short) or 'good'}", flush=True)  # fmt: skip
     print(table(rows))
-    if rows and args.eval_python is None and (args.docs or args.readme):
-        print("the pages stay as they are: they show accuracies, which need --eval-python")
+    if rows and args.eval_python is None and args.docs:
+        print("the page stays as it is: it shows accuracies, which need --eval-python")
         return 1 if bad else 0
-    if args.readme and rows:
-        replace_block(args.readme, "summary", summary(rows))
     if args.docs and rows:
         replace_block(args.docs, "models", table(rows))
         content = {"machine": machine(), "settings": PEER_SETTINGS, "rows": rows}
