@@ -9,7 +9,6 @@ announce theirs in the entry-point group ``nnr.encoder_tools``.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -127,7 +126,9 @@ def registered_tools() -> dict[str, type]:
     """All tools by name, in the order of their names."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+    from importlib.metadata import entry_points  # slow to import
+
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
         tool = entry_point.load()
         if isinstance(tool, type) and _registry.get(getattr(tool, "name", "")) is not tool:
             register(tool)
