@@ -7,6 +7,8 @@
 # make sanitize  the tests on a core that is compiled with address and undefined-behaviour sanitizers
 # make fuzz      all fuzzers in turn, SECONDS=n in all (fuzz/README.md says what they need)
 # make build     sdist and wheel into dist/, installed and tested outside the checkout
+# make cross     compile the core for other platforms with ziglang
+# make aarch64   digests of streams and tests of the core for 64-bit ARM under qemu (tests/aarch64.sh: its needs)
 # make clean     remove everything that the above made
 
 PYTHON ?= python3
@@ -22,10 +24,10 @@ EVAL_PYTHON ?=
 # What the installed package is made of; Python sources are used in place and need no new installation.
 RECIPE := setup.py setup.cfg pyproject.toml MANIFEST.in nnr/_core_build.py nnr/_version.py $(wildcard c_core/*)
 
-.PHONY: help demo test check portable interop bench sanitize fuzz build clean
+.PHONY: help demo test check portable interop bench sanitize fuzz build cross aarch64 clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 10
+	@sed -n 's/^# //p' Makefile | head -n 12
 
 demo:
 	rm -rf $(VENV) build
@@ -61,6 +63,13 @@ sanitize: $(VENV)/.ready
 
 fuzz: $(VENV)/.ready
 	fuzz/run.sh $(BIN)/python $(SECONDS)
+
+cross: $(VENV)/.ready
+	$(BIN)/python $(PIP) ziglang
+	tests/cross.sh $(BIN)/python
+
+aarch64: $(VENV)/.ready
+	tests/aarch64.sh $(BIN)/python $(PYTEST_ARGS)
 
 build: $(VENV)/.ready
 	$(BIN)/python $(PIP) build

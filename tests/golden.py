@@ -2,7 +2,7 @@
 
 The inputs come from integer arithmetic alone, so that they are the same everywhere. The digests say nothing
 about whether a stream is right, other tests do; they say that every platform, build, version of numpy and
-number of threads writes the same bytes. A change of the encoder that is meant to change bytes writes them anew.
+number of threads writes the same bytes. Who changes the encoder so that bytes change writes them anew.
 """
 
 from __future__ import annotations

@@ -17,6 +17,9 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Bytes that our own files may take when they are installed.
+MAX_BYTES = 3_000_000
+
 BORROWED = ("tests/conftest.py", "tests/shared.py", "tests/cli", "tests/formats", "setup.cfg")
 
 
@@ -39,10 +42,12 @@ def check_contents(wheel: Path, sdist: Path) -> None:
     expect("-cp310-abi3-" in wheel.name, f"{wheel.name} is not a cp310 abi3 wheel")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
+        size = sum(entry.file_size for entry in archive.infolist())
     core = [n for n in names if n.startswith("nnr/_core.") and n.endswith((".so", ".pyd"))]
     expect(len(core) == 1, f"the wheel holds {len(core)} cores")
     for needed in ("nnr/py.typed", "nnr/data/lenet5.npz", "nnr/data/README.md", "nnr/cli/encode.py"):
         expect(needed in names, f"{needed} is not in the wheel")
+    expect(size < MAX_BYTES, f"the wheel unpacks to {size} bytes")
     strangers = [n for n in names if not n.startswith(("nnr/", "nnr-")) or n.endswith((".c", ".h", ".o"))]
     expect(not strangers, f"the wheel holds {strangers[:5]}")
     with tarfile.open(sdist) as archive:
