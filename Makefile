@@ -93,5 +93,5 @@ $(PEER)/.ready:
 
 clean:
 	rm -rf $(VENV) $(PEER) build dist *.egg-info nnr/_core.c nnr/_core*.so nnr/_core*.pyd
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All fuzzers in turn, SECONDS in all. What they find is kept in build/fuzz/found, and ends the run.
+# All fuzzers in turn, SECONDS in all. What they find is kept in .fuzz/found, and ends the run.
 #
 #   fuzz/run.sh .venv/bin/python SECONDS
 #
@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=$PWD/$1
 share=$(($2 / 5 > 0 ? $2 / 5 : 1))
-work=build/fuzz
+work=.fuzz
 mkdir -p $work/found
 "$python" fuzz/seeds.py $work/seeds
 
@@ -19,7 +19,7 @@ targets=(core_decode core_engine core_encode)
 # Comparisons are not traced: in these targets that costs most of the speed and finds nothing.
 flags="-std=c99 -O2 -g -ffp-contract=off -fno-trapping-math -fsanitize=fuzzer,address,undefined"
 flags+=" -fno-sanitize-coverage=trace-cmp -fno-sanitize-recover=all"
-if mkdir -p $work/core && (cd $work/core && clang $flags -c ../../../c_core/*.c) 2>$work/clang.log &&
+if mkdir -p $work/core && (cd $work/core && clang $flags -c ../../c_core/*.c) 2>$work/clang.log &&
     clang $flags -o $work/core_decode fuzz/core_decode.c $work/core/*.o 2>>$work/clang.log; then
     for target in "${targets[@]}"; do
         clang $flags -o $work/$target fuzz/$target.c $work/core/*.o
