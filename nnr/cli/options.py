@@ -41,8 +41,8 @@ _TARGETS = "targets, one of them instead of --qp"
 #: Groups of the help, and the options in each; every other option is a tool.
 _GROUPS = {
     "quality": (
-        "qp", "nonweight_qp", "qp_per_tensor", "qp_density", "allocate", "importance", "lambda_scale",
-        "effort",
+        "qp", "nonweight_qp", "vector_bits", "qp_per_tensor", "qp_density", "allocate", "importance",
+        "lambda_scale", "effort",
     ),
     _TARGETS: ("bits_per_weight", "target_size", "max_error", "psnr"),
     _TOOLS: (),

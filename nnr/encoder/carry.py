@@ -26,8 +26,9 @@ from ..stored import Stored
 from .blocks import BATCH_NORM_ROLES, Stated, layers
 from .config import EncoderConfig
 from .tools.grid import fitting_qp
+from .vectors import vector_qp
 
-__all__ = ["Cargo", "Carrier", "Layer", "extract", "load_cargo", "tensor_qp"]
+__all__ = ["Cargo", "Carrier", "Layer", "carrier_qp", "extract", "load_cargo"]
 
 #: Integers up to this magnitude go into one integer tensor (spec README 2: escape code).
 MAX_INTEGER = (1 << 31) - 3
@@ -471,6 +472,18 @@ def tensor_qp(name: str, ndim: int, config: EncoderConfig) -> int:
         if _matches(name, pattern):
             return qp
     return config.qp if ndim >= 2 else config.nonweight_qp
+
+
+def carrier_qp(carrier: Carrier, config: EncoderConfig) -> int:
+    """The qp of what is quantized: that of the options, but between `nonweight_qp` and `qp` for a vector
+    whose values set it."""
+    ndim = len(carrier.tensor.shape)
+    qp = tensor_qp(carrier.source, ndim, config)
+    named = any(_matches(carrier.source, pattern) for pattern in config.qp_per_tensor or {})
+    if not config.vector_bits or ndim >= 2 or carrier.how != "quantize" or named:
+        return qp
+    found = vector_qp(extract(carrier), config.vector_bits, config.qp_density)
+    return qp if found is None else max(qp, min(found, config.qp))
 
 
 def _largest(array: np.ndarray) -> float:

@@ -35,7 +35,7 @@ from .assemble import (
     model_parameter_set,
     raw_unit,
 )
-from .carry import Cargo, Carrier, Layer, extract, load_cargo, tensor_qp
+from .carry import Cargo, Carrier, Layer, carrier_qp, extract, load_cargo
 from .config import EncoderConfig
 from .measure import coding_error, peak_of
 from .report import EncodeReport, TensorReport
@@ -312,7 +312,7 @@ def parts_of(layer: Layer, config: EncoderConfig) -> tuple[Part, ...]:
     """The parts of a unit with the quantization parameters that the options give them."""
     given = config.importance or {}
     return tuple(
-        Part(c, role, tensor_qp(c.source, len(c.tensor.shape), config), given.get(c.source))
+        Part(c, role, carrier_qp(c, config), given.get(c.source))
         for c, role in layer.members
     )
 

@@ -21,7 +21,7 @@ from ..decoder.plan import Role
 from ..decoder.stream import Source
 from ..metadata import TensorRecord
 from .assemble import Link
-from .carry import Carrier, load_cargo, tensor_qp
+from .carry import Carrier, carrier_qp, load_cargo
 from .config import EncoderConfig
 from .pipeline import (
     Assembly,
@@ -228,5 +228,5 @@ class Encoder:
             device=0 if self._config.compat is None else parent_device,
             parent_device=parent_device,
         )
-        qp = tensor_qp(carrier.source, len(carrier.tensor.shape), self._config)
-        return Job((Part(carrier, Role.WEIGHT, qp),), link, reference, measure=True)
+        part = Part(carrier, Role.WEIGHT, carrier_qp(carrier, self._config))
+        return Job((part,), link, reference, measure=True)
