@@ -107,8 +107,8 @@ class EncoderConfig:
     effort: str = _option(
         "default",
         "preset: fast searches context parameters less thoroughly; best weighs the rate (lambda_scale 1), "
-        "joins layers (blocks) and fits the steps of vectors to their values (vector_bits 10), for half again "
-        "the time and 2 to 30 % fewer bytes at equal error, the more the lower the rate",
+        "joins layers (blocks) and fits the steps of vectors to their values (vector_bits 10), for half "
+        "again the time and 2 to 30 % fewer bytes at equal error, the more the lower the rate",
         metavar="HOW",
         choices=("fast", "default", "best"),
     )
