@@ -32,7 +32,7 @@ def measure(network: tuple[str, str, str, str], judge: Judge, python: Path) -> d
     """Sizes of the vectors with both kinds of steps, and what the coarser do."""
     work = Experiment(*network, judge, python)
     sizes = {}
-    for bits in (0, 10):
+    for bits in (0, 12):
         config = nnr.EncoderConfig(effort="best", qp=QP, vector_bits=bits)
         stream = encode_stream(work.model, config)
         rows = [t for t in stream.report.tensors if len(t.shape) < 2]
@@ -50,7 +50,7 @@ def table(entries: list[dict[str, Any]]) -> str:
     lines = []
     for entry in entries:
         before, after = entry["original"], entry["vectors"]
-        bits = [f"{8 * entry['bytes'][k] / entry['values']:.1f}" for k in (0, 10)]
+        bits = [f"{8 * entry['bytes'][k] / entry['values']:.1f}" for k in (0, 12)]
         lines.append([
             entry["model"], f"{entry['values']:,}", *bits,
             f"{before['top1']:.2f} -> {after['top1']:.2f} %", f"{before['loss']:.5f} -> {after['loss']:.5f}",

@@ -13,15 +13,16 @@ from .measure import ordered_sum
 
 __all__ = ["vector_qp"]
 
-#: Of one sign are variances and scale factors, which divide and multiply: there the smallest value counts.
-_STEPS_OF_SMALLEST = 32
+#: Of one sign are variances and scale factors, which divide and multiply: there the smallest value counts
+#: too, with so many bits less.
+_FEWER_BITS = 5
 
 
 def vector_qp(values: np.ndarray, bits: int, qp_density: int) -> int | None:
     """(encoding 5.1) The coarsest qp that suits the values of a vector.
 
     The step size is at most 2^-bits of the mean magnitude of the values that are not zero, and, where these
-    have one sign, a 32nd of the smallest.
+    have one sign, 2^-(bits - 5) of the smallest.
 
     Args:
         values: finite floats of any shape.
@@ -35,6 +36,6 @@ def vector_qp(values: np.ndarray, bits: int, qp_density: int) -> int | None:
     magnitudes = np.abs(used)
     step = ordered_sum(magnitudes.copy()) / used.size * 2.0**-bits
     if (used > 0).all() or (used < 0).all():
-        step = min(step, float(magnitudes.min()) / _STEPS_OF_SMALLEST)
+        step = min(step, float(magnitudes.min()) * 2.0 ** (_FEWER_BITS - bits))
     qp = qp_of_step(step, qp_density)
     return qp if step_size(qp, qp_density) <= step else qp - 1

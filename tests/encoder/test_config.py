@@ -77,7 +77,7 @@ def test_integers_of_numpy_are_integers():
 
 def test_effort_fills_in_what_is_not_given():
     best = EncoderConfig(effort="best").resolved()
-    assert (best.lambda_scale, best.blocks, best.vector_bits) == (1.0, True, 10)
+    assert (best.lambda_scale, best.blocks, best.vector_bits) == (1.0, True, 12)
     assert EncoderConfig(effort="best", nonweight_qp=-80).resolved().vector_bits == 0
     assert EncoderConfig(effort="best", lambda_scale=0.0).resolved().lambda_scale == 0.0
     assert EncoderConfig(effort="fast", blocks=True).resolved().blocks is True
