@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from ..errors import ConformanceError
+from ..syntax.block import BATCH_NORM, Role, member_roles
 from ..syntax.constants import CompressedParameterTypes as Cpt
 from ..syntax.constants import DataFormat, PayloadType
 from .clauses import clause
@@ -34,22 +34,8 @@ __all__ = [
     "plan_unit",
 ]
 
-
-class Role(Enum):
-    """What a coded tensor is to its layer (semantics 5)."""
-
-    WEIGHT = "weight"
-    G = "G"
-    H = "H"
-    LOCAL_SCALING = "local scaling"
-    BN_BETA = "bn beta"
-    BN_GAMMA = "bn gamma"
-    BN_MEAN = "bn mean"
-    BN_VARIANCE = "bn variance"
-    BIAS = "bias"
-
-
-_BATCH_NORM = (Role.BN_BETA, Role.BN_GAMMA, Role.BN_MEAN, Role.BN_VARIANCE)
+#: (semantics 5) Order of a block's members in the payload.
+_PAYLOAD_ORDER = (Role.LOCAL_SCALING, Role.BIAS, *BATCH_NORM, Role.WEIGHT, Role.G, Role.H)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +124,8 @@ def matrix_shape(dims: Sequence[int]) -> tuple[int, int]:
 @clause("semantics 5")
 def block_roles(types: Cpt) -> tuple[list[Role], list[Role]]:
     """(semantics 5) Roles of a block's members: in the order of the ids, and in the order of the payload."""
-    weight = [Role.G, Role.H] if types & Cpt.NNR_CPT_DC else [Role.WEIGHT]
-    scaling = [Role.LOCAL_SCALING] if types & Cpt.NNR_CPT_LS else []
-    batch_norm = list(_BATCH_NORM) if types & Cpt.NNR_CPT_BN else []
-    bias = [Role.BIAS] if types & Cpt.NNR_CPT_BI else []
-    return weight + scaling + batch_norm + bias, scaling + bias + batch_norm + weight
+    roles = member_roles(types)
+    return roles, sorted(roles, key=_PAYLOAD_ORDER.index)
 
 
 @clause("semantics 6")

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import BitstreamError, UnsupportedError
 from ..limits import Limits
 from .bits import Buffer, byte_view
+from .block import Role, member_roles
 from .constants import CompressedParameterTypes, DataFormat, NnrUnitType, PayloadType
 from .serdes import Reader, Values
 from .stream import NnrUnit, OutOfBand, StreamContext, check_begin, walk_units
@@ -111,21 +112,12 @@ def block_members(header: Values) -> list[tuple[str, str, list[int]]]:
         rows, columns = _matrix(header)
         role = header.decomposition_role
         return [(" + ".join(ids), role or "tensor", [rows, columns] if role else dimensions)]
-    types = header.compressed_parameter_types
-    roles: list[tuple[str, list[int]]] = []
-    if types & _DC:
+    shapes = {Role.WEIGHT: dimensions}
+    roles = member_roles(header.compressed_parameter_types)
+    if Role.G in roles:
         rows, rank = header.g_number_of_rows, header.decomposition_rank
-        roles += [("G", [rows, rank]), ("H", [rank, math.prod(dimensions) // max(rows, 1)])]
-    else:
-        roles.append(("weight", dimensions))
-    vector = dimensions[:1]
-    if types & _LS:
-        roles.append(("local scaling", vector))
-    if types & _BN:
-        roles += [(f"bn {part}", vector) for part in ("beta", "gamma", "mean", "variance")]
-    if types & _BI:
-        roles.append(("bias", vector))
-    return [(name, role, shape) for name, (role, shape) in zip(ids, roles)]
+        shapes |= {Role.G: [rows, rank], Role.H: [rank, math.prod(dimensions) // max(rows, 1)]}
+    return [(name, role.value, shapes.get(role, dimensions[:1])) for name, role in zip(ids, roles)]
 
 
 def tools_of(unit: NnrUnit, payload_flags: Mapping[str, int] | None = None) -> list[str]:
