@@ -214,6 +214,8 @@ def _lone(layout: UnitLayout) -> Role | None:
 
 
 def _names(layout: UnitLayout, unfold: Mapping[str, BatchNormNames]) -> tuple[str, ...]:
+    if _lone(layout) is Role.WEIGHT:
+        return layout.element_ids
     g, h, scaling = layout.named(Role.G), layout.named(Role.H), layout.named(Role.LOCAL_SCALING)
     first = layout.element_ids[0]
     if layout.differential:

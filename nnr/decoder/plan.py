@@ -103,7 +103,8 @@ class UnitPlan:
 
     @property
     def elements(self) -> int:
-        return sum(t.elements for t in self.tensors)
+        tensors = self.tensors
+        return tensors[0].rows * tensors[0].cols if len(tensors) == 1 else sum(t.elements for t in tensors)
 
     @property
     def plain_elements(self) -> int:
@@ -208,7 +209,7 @@ def plan_unit(unit: NnrUnit) -> UnitPlan:
         predictive=bool(unit.mps is not None and unit.mps.get("nnr_pre_flag")),
         payload=unit.payload_bytes,
     )
-    if len(set(plan.element_ids)) != len(plan.element_ids):
+    if len(plan.element_ids) > 1 and len(set(plan.element_ids)) != len(plan.element_ids):
         raise ConformanceError("an id is listed twice in one unit", clause="semantics 5")
     if payload_type == PayloadType.NNR_PT_BLOCK:
         ids, payload_order = block_roles(types)
@@ -223,8 +224,9 @@ def plan_unit(unit: NnrUnit) -> UnitPlan:
     else:
         members = [(Role(h.decomposition_role or "weight"), plan.element_ids[0])]
     codebooks = _codebooks(h)
+    rank, g_rows = h.get("decomposition_rank", 0), h.get("g_number_of_rows", 0)
     for role, name in members:
-        shape = member_dimensions(role, dims, h.get("decomposition_rank", 0), h.get("g_number_of_rows", 0))
+        shape = member_dimensions(role, dims, rank, g_rows)
         rows, cols = matrix_shape(shape)
         scan_order = h.scan_order if rows > 1 and cols > 1 else 0
         plan.tensors.append(TensorPlan(name, role, shape, rows, cols, scan_order, codebooks.get(role)))
@@ -248,8 +250,9 @@ def _codebooks(h: Values) -> dict[Role, Codebook]:
 
 def _quantization_base(unit: NnrUnit, payload_type: PayloadType) -> tuple[int, int]:
     """(semantics 2) QpDensity and base QP in force."""
-    if unit.quantization is not None:
-        return unit.quantization
+    in_force = unit.quantization
+    if in_force is not None:
+        return in_force
     if payload_type in (PayloadType.NNR_PT_FLOAT, PayloadType.NNR_PT_BLOCK):
         raise ConformanceError(
             "a quantized unit needs a QpDensity and a base QP, but no parameter set in force has a "

@@ -61,6 +61,8 @@ _NDU = int(NnrUnitType.NNR_NDU)
 _AGG = int(NnrUnitType.NNR_AGG)
 _RAW_FLOAT = int(PayloadType.NNR_PT_RAW_FLOAT)
 
+_WITH_STEP = int(QuantizationMethodFlags.NNR_QSU | QuantizationMethodFlags.NNR_QCB)
+
 SHORT_SIZE_MAX = 32767
 """(syntax 2.2) Largest unit with the size in two bytes."""
 LONG_SIZE_MAX = (1 << 31) - 1
@@ -73,9 +75,7 @@ AGGREGATE_LAYOUTS = 2
 def quantization_in_force(mps: Values | None, lps: Values | None) -> tuple[int, int] | None:
     """(semantics 2) QpDensity and base QP from the LPS, or else the MPS; None where neither has any."""
     for prefix, source in (("lps", lps), ("mps", mps)):
-        if source is not None and source[f"{prefix}_quantization_method_flags"] & (
-            QuantizationMethodFlags.NNR_QSU | QuantizationMethodFlags.NNR_QCB
-        ):
+        if source is not None and source[f"{prefix}_quantization_method_flags"] & _WITH_STEP:
             return source[f"{prefix}_qp_density"], source[f"{prefix}_quantization_parameter"]
     return None
 
