@@ -26,6 +26,7 @@ __all__ = [
     "requires_field",
     "stream_fields",
     "write_part",
+    "write_section",
 ]
 
 Record = dict[str, Any]
@@ -119,3 +120,15 @@ def _packed(streams: Mapping[str, bytes]) -> bytes:
 def _content(path: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write_section(name: str, text: str) -> None:
+    """Put made text into docs/conformance.md, between the marks of a section."""
+    page = HERE.parent / "docs" / "conformance.md"
+    begin, end = f"<!-- {name}: made -->\n", f"\n<!-- {name}: end -->"
+    whole = page.read_text(encoding="utf-8")
+    before, found, rest = whole.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found and found_end):
+        raise ValueError(f"{page}: the marks of {name!r} are missing")
+    page.write_text(before + begin + text + end + after, encoding="utf-8", newline="\n")
