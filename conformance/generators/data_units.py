@@ -251,7 +251,9 @@ def codebooks(rng: np.random.Generator) -> Iterator[Case]:
     ends = [-(2**31) + 1, -5, 2**31 - 1]
     s.tensor("w", np.array([[0, 1], [-1, 0]]), qp=-41, book=Book(ends, 1))
     s.tensor("v", np.array([[0, 1], [-1, 0]]), qp=127, book=Book(ends, 1))
-    s.tensor("u", np.array([[0, 1], [-1, 0]]), qp=3, book=Book([-(2**24) - 1, 0, 2**24 + 1], 1))  # rounded once
+    s.tensor(
+        "u", np.array([[0, 1], [-1, 0]]), qp=3, book=Book([-(2**24) - 1, 0, 2**24 + 1], 1)
+    )  # rounded once
     yield s.case("large_entries")
     s = Stream(1, {"mps_quantization_method_flags": 2})
     s.tensor("w", np.array([[0, 1], [-1, 0]]), book=Book([-1, 0, 1], 1))
