@@ -34,7 +34,7 @@ def tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.nda
 def test_the_three_commands(cli: Cli, tensors: dict[str, np.ndarray]) -> None:
     pytest.importorskip("safetensors")
     save_tensors(tensors, "model.safetensors")
-    commands = [shlex.split(line) for line in blocks("sh")[0].splitlines()]
+    commands = [shlex.split(line, comments=True) for line in blocks("sh")[0].splitlines()]
     assert [command[0] for command in commands] == ["pip", "nnr", "nnr"]
     for command in commands[1:]:
         assert cli(*command[1:]).status == 0
