@@ -492,8 +492,11 @@ def _largest(array: np.ndarray) -> float:
         return 0.0
     if array.dtype.kind != "f":
         array = array.astype(np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        low, high = float(np.float32(array.min())), float(np.float32(array.max()))
+    low, high = array.min(), array.max()
+    if array.dtype.itemsize > 4:
+        with np.errstate(over="ignore", invalid="ignore"):
+            low, high = np.float32(low), np.float32(high)
+    low, high = float(low), float(high)
     return math.nan if math.isnan(low) or math.isnan(high) else max(high, -low)
 
 

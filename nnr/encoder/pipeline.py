@@ -446,10 +446,10 @@ def _smallest(
     """The unit, with and without temporal contexts where there is a base for them: whichever is smaller."""
     link = job.link
     code = partial(code_unit, members, payload_type, config, base_qp, dimensions=job.dimensions)
-    plain = code(link=link and replace(link, temporal=False))
-    return (
-        min(plain, code(link=link), key=lambda unit: len(unit.payload)) if link and link.temporal else plain
-    )
+    if link is None:
+        return code()
+    plain = code(link=replace(link, temporal=False))
+    return min(plain, code(link=link), key=lambda unit: len(unit.payload)) if link.temporal else plain
 
 
 def tensor_job(

@@ -12,6 +12,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -135,12 +136,21 @@ def registered_tools() -> dict[str, type]:
     return dict(sorted(_registry.items()))
 
 
+@cache
+def _import_own() -> None:
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+
+
 def get_tool(name: str) -> Any:
     """The tool class called `name`.
 
     Raises:
         ValueError: there is none; the message lists those that are known.
     """
+    _import_own()
+    if name in _registry:  # looking through all packages takes as long as coding a hundred small tensors
+        return _registry[name]
     tools = registered_tools()
     if name not in tools:
         raise ValueError(f"no encoder tool is called {name!r}; known are {', '.join(tools)}")
