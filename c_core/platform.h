@@ -1,14 +1,18 @@
 /* platform.h - the few things C99 has no words for: inlining, branch hints, leading zeros.
 
    Everything has a portable fallback; NNR_PORTABLE forces it, so that it is tested too. NNR_NO_SIMD does so for vector
-   instructions alone. */
+   instructions alone. NNR_COVERAGE leaves every function in one place, so that its branches are counted once. */
 #ifndef NNR_PLATFORM_H
 #define NNR_PLATFORM_H
 
 #include <stdint.h>
 
 #if defined(__GNUC__) && !defined(NNR_PORTABLE)
+#ifdef NNR_COVERAGE
+#define NNR_INLINE static inline
+#else
 #define NNR_INLINE static inline __attribute__((always_inline))
+#endif
 #define NNR_NOINLINE static __attribute__((noinline))
 #define NNR_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #elif defined(_MSC_VER) && !defined(NNR_PORTABLE)

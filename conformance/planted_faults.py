@@ -234,8 +234,8 @@ FAULTS = (
     Fault(
         "blocks: payload order of bias and batch norm swapped",
         "nnr/decoder/plan.py",
-        "scaling + bias + batch_norm + weight",
-        "scaling + batch_norm + bias + weight",
+        "Role.LOCAL_SCALING, Role.BIAS, *BATCH_NORM,",
+        "Role.LOCAL_SCALING, *BATCH_NORM, Role.BIAS,",
     ),
     Fault(
         "blocks: second codebook ignored",

@@ -29,6 +29,7 @@ FILES = ("decode.c", "interleave.c", "layout.c", "model.c", "dequantize.c")
 _STEPS = "the engine step by step, for tests and traces; decoding does not call it"
 _ARGUMENTS = "refuses arguments that Python never hands over; nnr.core checks them before"
 _MEMORY = "memory runs out"
+_TESTS = "asked for by tests only"
 #: Function: why a bitstream cannot reach all of it.
 UNREACHABLE = {
     "nnr_decoder_start": _STEPS,
@@ -47,13 +48,14 @@ UNREACHABLE = {
     "nnr_model_estimators": _STEPS,
     "step_status": _STEPS,
     "is_context": _STEPS,
+    "put_entry": _TESTS,
     "nnr_unit_is_sound": _ARGUMENTS,
     "nnr_tensor_is_sound": _ARGUMENTS,
     "are_arguments": _ARGUMENTS,
     "nnr_decoder_new": _MEMORY,
     "nnr_decoder_free": _MEMORY,
 }
-#: Part of a source line: why a bitstream cannot reach it, or not all its branches.
+#: Part of a source line, or of it and the one before: why no bitstream reaches it, or all its branches.
 UNREACHABLE_LINES = {
     "if (!nnr_unit_is_sound(unit, tensor_count))": _ARGUMENTS,
     "if (!nnr_tensor_is_sound(unit, &tensors[unit->first_tensor + t])) {": _ARGUMENTS,
@@ -62,8 +64,10 @@ UNREACHABLE_LINES = {
     "NNR_ERR_ARGUMENT;": _ARGUMENTS,
     "if (!decoder->skip) {": _MEMORY,
     "NNR_ERR_MEMORY": _MEMORY,
-    "if (tensor->skip_list)": "asked for by tests only",
-    "memcpy(pointer_of(tensor->skip_list)": "asked for by tests only",
+    "decode_skip_list(decoder, layout);\nif (decoder->status != NNR_OK)": _MEMORY,
+    "if (entries)": _TESTS,
+    "if (tensor->skip_list)": _TESTS,
+    "memcpy(pointer_of(tensor->skip_list)": _TESTS,
 }
 
 
@@ -77,7 +81,7 @@ def core_groups(vectors: Iterable[Vector], checkout: Path) -> dict[str, Group]:
     with tempfile.TemporaryDirectory(prefix="nnr-gcov-") as name:
         copy = Path(name)
         copy_checkout(checkout, copy)
-        build_core(copy, ("-O0", "--coverage"))
+        build_core(copy, ("-O0", "--coverage", "-DNNR_COVERAGE"))
         for _ in run(chosen, OwnDecoder(Suite(chosen[0].suite.manifest), path=copy), timeout=120):
             pass
         groups: dict[str, Group] = {}
@@ -102,7 +106,9 @@ def _groups_of(file: str, copy: Path) -> dict[str, Group]:
         if Path(record["file"]).name != file:
             continue
         for line in sorted(record["lines"], key=lambda one: one["line_number"]):
-            _count(line, source[line["line_number"] - 1].strip(), lines, branches)
+            number = line["line_number"]
+            reason = UNREACHABLE.get(line.get("function_name", "")) or _reason_at(source, number - 1)
+            _count(line, source[number - 1].strip(), reason, lines, branches)
     return {f"lines of {file}": lines, f"branches of {file}": branches}
 
 
@@ -113,13 +119,23 @@ def _one(copy: Path, name: str) -> list[Path]:
     return found
 
 
-def _count(line: dict[str, Any], text: str, lines: Group, branches: Group) -> None:
-    """Inlined and static functions are counted in several places; a line is reached if it is in one of them.
-    """
+def _reason_at(source: list[str], at: int) -> str | None:
+    """Why a line cannot be reached: itself, or since it stands behind a condition that cannot be met."""
+    text = source[at]
+    both = f"{source[at - 1].strip()}\n{text.strip()}"
+    found = (why for part, why in UNREACHABLE_LINES.items() if part in (both if "\n" in part else text))
+    reason = next(found, None)
+    if reason or at == 0:
+        return reason
+    before = source[at - 1]
+    deeper = len(text) - len(text.lstrip()) > len(before) - len(before.lstrip())
+    leaves = text.strip().startswith(("return", "continue")) and not before.strip().endswith("}")
+    return _reason_at(source, at - 1) if text.strip() and (deeper or leaves) else None
+
+
+def _count(line: dict[str, Any], text: str, reason: str | None, lines: Group, branches: Group) -> None:
+    """Functions may be counted in several places; a line is reached if it is in one of them."""
     label = f"{line['line_number']}: {text}"
-    reason = UNREACHABLE.get(line.get("function_name", "")) or next(
-        (why for part, why in UNREACHABLE_LINES.items() if part in text), None
-    )
     if label not in lines.everything:
         lines.everything.append(label)
     if line["count"]:
@@ -147,4 +163,5 @@ def stale_entries(checkout: Path) -> list[str]:
     """Names in `UNREACHABLE` and `UNREACHABLE_LINES` that the sources no longer have."""
     text = "\n".join((checkout / "c_core" / file).read_text(encoding="utf-8") for file in FILES)
     functions = [name for name in UNREACHABLE if not re.search(rf"\b{name}\(", text)]
-    return functions + [part for part in UNREACHABLE_LINES if part not in text]
+    lines = "\n".join(line.strip() for line in text.splitlines())
+    return functions + [part for part in UNREACHABLE_LINES if part not in lines]
