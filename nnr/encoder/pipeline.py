@@ -107,7 +107,8 @@ class Job:
 
     @property
     def elements(self) -> int:
-        return sum(part.carrier.elements for part in self.parts)
+        parts = self.parts
+        return parts[0].carrier.elements if len(parts) == 1 else sum(p.carrier.elements for p in parts)
 
     @property
     def source(self) -> str:
@@ -126,7 +127,7 @@ class Job:
         return max((9 * p.carrier.elements for p in self.parts if p.carrier.tensor.held is None), default=0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CodedPart:
     """What came of one tensor of a job.
 
@@ -224,6 +225,8 @@ class Preparation:
         """The parts of a unit with their quantization parameters."""
         chosen = self.qps if qps is None else {**self.qps, **qps}
         found = parts_of(layer, self.config)
+        if not chosen:
+            return found
         return tuple(replace(part, qp=chosen.get(part.carrier.source, part.qp)) for part in found)
 
     def quantized(self) -> list[Part]:
@@ -415,8 +418,9 @@ def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int
     else:
         payload_type = PayloadType.NNR_PT_BLOCK if len(members) > 1 else PayloadType.NNR_PT_FLOAT
     unit = _smallest(members, payload_type, config, base_qp, job)
-    coded = tuple(replace(f, bits=unit.bits[m.element_id]) for f, m in zip(facts, members, strict=True))
-    return CodedJob(unit, coded, time.perf_counter() - started)
+    for fact, member in zip(facts, members, strict=True):
+        fact.bits = unit.bits[member.element_id]
+    return CodedJob(unit, tuple(facts), time.perf_counter() - started)
 
 
 def _facts(values: np.ndarray, quantized: QuantizedTensor, how: str, measure: bool) -> CodedPart:
