@@ -289,9 +289,11 @@ def _plain_group(
         axis = layout.split.axis if layout.split else 0
         notes.append(f"{', '.join(parts)}: taken apart along axis {axis}")
         return parts
+    name, weight = group.names[0], coded[first]
+    if _lone(layout) is Role.WEIGHT:
+        return {name: weight}
     g, scaling = layout.named(Role.G), layout.named(Role.LOCAL_SCALING)
     h = group.layouts[-1].named(Role.H)
-    name, weight = group.names[0], coded[first]
     if g is not None and h is not None:
         weight = multiply(coded[g], coded[h]).reshape(layout.tensor_dimensions)
         notes.append(f"{name}: multiplied out of {g} and {h}")

@@ -34,6 +34,9 @@ __all__ = [
     "plan_unit",
 ]
 
+#: Members by value: a call of the class takes longer, and there is one for each unit.
+_PAYLOAD_TYPES = {int(kind): kind for kind in PayloadType}
+_PARAMETER_TYPES = tuple(Cpt(bits) for bits in range(16))
 #: (semantics 5) Order of a block's members in the payload.
 _PAYLOAD_ORDER = (Role.LOCAL_SCALING, Role.BIAS, *BATCH_NORM, Role.WEIGHT, Role.G, Role.H)
 
@@ -109,7 +112,7 @@ class UnitPlan:
     @property
     def plain_elements(self) -> int:
         """Elements in plain form, in which the factors of a weight are multiplied out (decoding 10.4)."""
-        if not any(t.role is Role.H for t in self.tensors):
+        if self.tensors[0].role is Role.WEIGHT or not any(t.role is Role.H for t in self.tensors):
             return self.elements
         factors = sum(t.elements for t in self.tensors if t.role in (Role.G, Role.H))
         return self.elements - factors + math.prod(self.tensor_dimensions)
@@ -183,9 +186,9 @@ def plan_unit(unit: NnrUnit) -> UnitPlan:
         ConformanceError: the header contradicts itself or the parameter sets in force.
     """
     h = unit.header.unit_header
-    payload_type = PayloadType(h.nnr_compressed_data_unit_payload_type)
+    payload_type = _PAYLOAD_TYPES[h.nnr_compressed_data_unit_payload_type]
     dims = tuple(h.tensor_dimensions)
-    types = Cpt(h.compressed_parameter_types)
+    types = _PARAMETER_TYPES[h.compressed_parameter_types]
     density, base_qp = _quantization_base(unit, payload_type)
     plan = UnitPlan(
         unit=unit,
@@ -222,7 +225,8 @@ def plan_unit(unit: NnrUnit) -> UnitPlan:
         names = dict(zip(ids, plan.element_ids, strict=True))
         members = [(role, names[role]) for role in payload_order]
     else:
-        members = [(Role(h.decomposition_role or "weight"), plan.element_ids[0])]
+        role = Role(h.decomposition_role) if h.decomposition_role else Role.WEIGHT
+        members = [(role, plan.element_ids[0])]
     codebooks = _codebooks(h)
     rank, g_rows = h.get("decomposition_rank", 0), h.get("g_number_of_rows", 0)
     for role, name in members:

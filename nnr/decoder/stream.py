@@ -204,11 +204,13 @@ def _plans(units: list[NnrUnit], limits: Limits) -> list[UnitPlan]:
                 plan.payload = memoryview(b"".join(part.payload_bytes for part in parts))
                 parts = []
             for tensor in plan.tensors:
-                limits.check(
-                    "max_tensor_elements", tensor.elements, f"number of elements of tensor {tensor.name!r}"
-                )
+                if tensor.elements > limits.max_tensor_elements:
+                    what = f"number of elements of tensor {tensor.name!r}"
+                    limits.check("max_tensor_elements", tensor.elements, what)
                 check_shape(shapes.setdefault(tensor.name, tensor.shape), tensor)
-            limits.check("max_tensor_elements", plan.plain_elements, f"number of elements of {unit.name}")
+            if plan.plain_elements > limits.max_tensor_elements:
+                what = f"number of elements of {unit.name}"
+                limits.check("max_tensor_elements", plan.plain_elements, what)
         except BitstreamError as error:
             raise located(error, unit) from None
         plans.append(plan)
