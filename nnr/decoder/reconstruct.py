@@ -100,7 +100,7 @@ def cast_float(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     if dtype == np.float32 or dtype.itemsize >= 4:
         return values.astype(dtype, copy=False)
     top = _largest(dtype)
-    if values.size and not np.abs(values).max() <= top:
+    if values.size and not np.maximum(values.max(), -values.min()) <= top:
         finite = np.isfinite(values)
         values = np.where(finite, np.clip(values, -top, top), values)
     return values.astype(dtype)
