@@ -3,6 +3,7 @@
 # make check     the same checks in the .venv that is there (made if missing or out of date)
 # make portable  the tests of the core on a build without vector instructions
 # make interop   code with us, decode with NNCodec, and the other way round (NNCodec in .venv-peer)
+# make frameworks  models of PyTorch, Keras, ONNX and Hugging Face to bitstreams and back (.venv-frameworks)
 # make bench     the benchmarks against NNCodec; rewrites the tables in docs/
 # make sanitize  the tests on a core that is compiled with address and undefined-behaviour sanitizers
 # make fuzz      all fuzzers in turn, SECONDS=n in all (fuzz/README.md says what they need)
@@ -14,6 +15,7 @@
 PYTHON ?= python3
 VENV := .venv
 PEER := .venv-peer
+FRAMEWORKS := .venv-frameworks
 BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
@@ -24,10 +26,10 @@ EVAL_PYTHON ?=
 # What the installed package is made of; Python sources are used in place and need no new installation.
 RECIPE := setup.py setup.cfg pyproject.toml MANIFEST.in nnr/_core_build.py nnr/_version.py $(wildcard c_core/*)
 
-.PHONY: help demo test check portable interop bench sanitize fuzz build cross aarch64 clean
+.PHONY: help demo test check portable interop frameworks bench sanitize fuzz build cross aarch64 clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 12
+	@sed -n 's/^# //p' Makefile | head -n 13
 
 demo:
 	rm -rf $(VENV) build
@@ -52,6 +54,9 @@ portable: $(VENV)/.ready
 
 interop: $(VENV)/.ready $(PEER)/.ready
 	$(BIN)/python -m pytest -m interop $(PYTEST_ARGS)
+
+frameworks: $(VENV)/.ready $(FRAMEWORKS)/.ready
+	$(FRAMEWORKS)/bin/python -m pytest tests/formats tests/frameworks tests/test_topology.py $(PYTEST_ARGS)
 
 bench: $(VENV)/.ready $(PEER)/.ready
 	$(BIN)/python benchmarks/models.py --docs docs/interop.md $(if $(EVAL_PYTHON),--eval-python $(EVAL_PYTHON))
@@ -91,7 +96,15 @@ $(PEER)/.ready:
 	$(PEER)/bin/python $(PIP) --no-deps nncodec==2.1.3
 	touch $@
 
+# The frameworks themselves, for tests alone; the package is the checkout, as $(VENV) has built it.
+# A build of PyTorch without CUDA is chosen by pip's own variables, such as PIP_EXTRA_INDEX_URL.
+$(FRAMEWORKS)/.ready: setup.cfg
+	rm -rf $(FRAMEWORKS)
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python $(PIP) --editable '.[test,frameworks]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(PEER) build dist *.egg-info nnr/_core.c nnr/_core*.so nnr/_core*.pyd
+	rm -rf $(VENV) $(PEER) $(FRAMEWORKS) build dist *.egg-info nnr/_core.c nnr/_core*.so nnr/_core*.pyd
 	rm -rf .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,6 +22,7 @@ _BOTH_WAYS = (
     "temporal contexts",
     "history contexts",
     "parents by node id and digest",
+    "topology",
 )
 _DECODED = (
     "decomposed weights",
