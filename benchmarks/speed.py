@@ -383,35 +383,7 @@ def threads_of_public_functions(turns: int) -> list[dict[str, Any]]:
     )
 
 
-# ---- growth, general compressors, instructions ------------------------------------------------------------
-
-
-def growth_rows(turns: int, *, quick: bool) -> list[dict[str, Any]]:
-    """Nanoseconds a weight for one tensor of 10^4 to 10^7 weights, at about 2 bits."""
-    rows = []
-    for exponent in range(4, 7 if quick else 8):
-        weights = np.random.default_rng(4).laplace(0, math.sqrt(0.5), (10, 10 ** (exponent - 1)))
-        case = complete(Case("", 1, -2, [weights.astype(np.float32)]))
-        repeats = max(1, 10 ** (6 - exponent))
-
-        def per_weight(task: Callable[[], Any], repeats: int = repeats, count: int = case.count) -> float:
-            times = []
-            for _ in range(turns):
-                started = time.thread_time()
-                for _ in range(repeats):
-                    task()
-                times.append(time.thread_time() - started)
-            return 1e9 * statistics.median(times) / repeats / count
-
-        rows.append({
-            "weights": case.count,
-            "decode": per_weight(lambda case=case: decode(case, alone=True)),
-            "encode": per_weight(lambda case=case: encode(case, ParamOpt.EXACT)),
-            "encode fast": per_weight(lambda case=case: encode(case, ParamOpt.FAST)),
-            "trellis": per_weight(lambda case=case: quantize(case, 0)),
-            "trellis with rate": per_weight(lambda case=case: quantize(case, 0.8)),
-        })  # fmt: skip
-    return rows
+# ---- general compressors, instructions ------------------------------------------------------------
 
 
 def compressor_rows(case: Case, turns: int) -> list[dict[str, Any]]:
@@ -586,7 +558,6 @@ def main() -> int:
         books = codebook_rows(peer, 1 if args.quick else 3)
     paths = path_rows(args.turns)
     threads = threads_of_public_functions(max(3, args.turns // 2))
-    growth = growth_rows(max(3, args.turns // 2), quick=args.quick)
     compressors = compressor_rows(next(c for c in cases if c.bits_per_weight > 1.5), max(3, args.turns // 2))
     counts = callgrind_rows() if args.callgrind else []
 
@@ -614,7 +585,6 @@ def main() -> int:
         "threads": plain_table(threads, digits=3),
         "core": core_table(rows),
         "public": public_table(public),
-        "growth": plain_table(growth),
         "compressors": plain_table(compressors),
     }
     if counts:
@@ -626,7 +596,7 @@ def main() -> int:
     if args.docs:
         content = {
             "machine": here, "turns": args.turns, "core": [row.values() for row in rows], "public": public,
-            "paths": paths, "codebook": books, "threads": threads, "growth": growth,
+            "paths": paths, "codebook": books, "threads": threads,
             "compressors": compressors, "callgrind": counts,
         }  # fmt: skip
         write_json(args.docs.with_suffix(".json"), content)
