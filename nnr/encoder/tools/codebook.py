@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ... import core
@@ -13,6 +15,7 @@ from .grid import fit_qp
 __all__ = ["CodebookQuantizer"]
 
 _ITERATIONS = 50
+_PIECE = 1 << 16
 _MAX_SPAN = 1 << 22
 
 
@@ -53,8 +56,10 @@ class CodebookQuantizer:
             distinct, inverse, counts = np.unique(grid, return_inverse=True, return_counts=True)
             values, where = distinct.astype(np.int64), inverse.reshape(grid.shape)
         else:
-            where = grid - np.int32(low)
-            histogram = np.bincount(where.reshape(-1), minlength=1)
+            where = np.subtract(grid, np.int32(low), out=grid)
+            histogram = np.zeros(span, np.int64)
+            for piece in _pieces(where, span):
+                histogram += np.bincount(piece, minlength=span)
             used = np.flatnonzero(histogram) if grid.size else np.zeros(1, np.int64)
             values, counts = used + low, histogram[used]
         if values.size <= self.size:
@@ -65,16 +70,25 @@ class CodebookQuantizer:
         np.add.at(weight, assignment, counts)
         zero_offset = int(weight.argmax())
         indices: np.ndarray = (assignment - zero_offset).astype(np.int32)
-        table = indices
-        if span <= _MAX_SPAN:
+        if span > _MAX_SPAN:
+            levels = indices[where]
+        else:
             table = np.zeros(span, np.int32)
             table[values - low] = indices
-        levels = table.take(where) if grid.size else grid
+            levels = where
+            for piece in _pieces(levels, span):
+                piece[:] = table[piece]
         book = Codebook(tuple(entries.tolist()), zero_offset)
         return QuantizedTensor(levels, qp, job.qp_density, codebook=book, tool=self.name, notes=notes)
 
     def __repr__(self) -> str:
         return f"CodebookQuantizer(size={self.size})"
+
+
+def _pieces(array: np.ndarray, span: int) -> Iterator[np.ndarray]:
+    """A contiguous array in views no shorter than a table by value: numpy copies what are indices."""
+    flat, size = array.reshape(-1), max(_PIECE, span)
+    return (flat[start : start + size] for start in range(0, flat.size, size))
 
 
 def fit_entries(values: np.ndarray, counts: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
