@@ -15,7 +15,7 @@ import pytest
 
 import nnr
 from nnr import compare as compare_models
-from nnr.compare import TensorComparison
+from nnr.comparison import TensorComparison
 from nnr.formats import save_tensors
 
 
@@ -124,7 +124,7 @@ def test_layouts_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one(a, a.astype(">f8")).equal
     assert one(a[::-1, ::2], a[::-1, ::2].copy()).equal
     whole = one(a, a.T.reshape(7, 9)).errors
-    monkeypatch.setattr(sys.modules["nnr.compare"], "_CHUNK", 5)
+    monkeypatch.setattr(sys.modules["nnr.comparison"], "_CHUNK", 5)
     pieces = one(a, a.T.reshape(7, 9)).errors
     assert pieces.max_error == whole.max_error
     assert pieces.rms_error == pytest.approx(whole.rms_error)

@@ -15,10 +15,32 @@ HEAVY = (
 )  # fmt: skip
 
 
-def test_importing_the_package_imports_nothing_heavy():
-    code = f"import nnr, sys; print([name for name in {HEAVY!r} if name in sys.modules])"
+def printed(code):
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    return done.stdout.strip()
+
+
+def test_the_whole_of_the_package_imports_nothing_heavy():
+    code = f"from nnr import *; import sys; print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert printed(code) == "[]"
+
+
+def test_importing_the_package_loads_what_is_used():
+    assert (
+        printed("import nnr, sys; print('numpy' in sys.modules, nnr.Limits().max_units > 0)") == "False True"
+    )
+    assert printed("import nnr; print(nnr.syntax.parse.__name__, nnr.formats.FORMATS[0])") == "parse npz"
+
+
+def test_public_names_are_there_before_and_after_their_use():
+    code = "import nnr; print(set(nnr.__all__) <= set(dir(nnr)), all(hasattr(nnr, n) for n in nnr.__all__))"
+    assert printed(code) == "True True"
+    code = (
+        "import nnr, nnr.cli.compare, nnr.features; print(callable(nnr.compare), callable(nnr.capabilities))"
+    )
+    assert printed(code) == "True True"
+    with pytest.raises(AttributeError, match="'nnr' has no attribute 'encod'"):
+        nnr.encod  # noqa: B018
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")

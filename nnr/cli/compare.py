@@ -20,7 +20,7 @@ from typing import Any
 
 import nnr
 
-from ..compare import Errors, TensorComparison, model_size, open_model
+from ..comparison import Errors, TensorComparison, model_size, open_model
 from .errors import UsageError, about
 from .options import add_limits, limits, number
 from .progress import Progress
