@@ -398,6 +398,7 @@ def nnr_aggregate_unit_payload(s: Syntax, v: Values, ctx: StreamContext, header:
         s.table("nnr_unit", nnr_unit, ctx)
 
 
+_SIZE_TABLE: Table = nnr_unit_size
 UNIT_HEADERS: dict[int, Table] = {
     _STR: nnr_start_unit_header,
     _MPS: nnr_model_parameter_set_unit_header,
@@ -797,7 +798,11 @@ def unit_size_field(
     most = LONG_SIZE_MAX if flag else SHORT_SIZE_MAX
     if size > most:
         raise SyntaxValueError(f"a unit of {size} bytes cannot be written; allowed: up to {most} bytes")
-    return (flag << 31 | size).to_bytes(4, "big") if flag else size.to_bytes(2, "big")
+    if nnr_unit_size_flag is None and nnr_unit_size is None:  # one of these for every unit that is encoded
+        return (1 << 31 | size).to_bytes(4, "big") if flag else size.to_bytes(2, "big")
+    sizes = Writer({"nnr_unit_size_flag": flag, "nnr_unit_size": size})
+    _SIZE_TABLE(sizes, sizes.values, ctx)
+    return sizes.tobytes()
 
 
 class DataUnitWriter:

@@ -96,6 +96,16 @@ def test_a_broken_stream_takes_three_lines(place: tuple[str, ...], name: str, va
         list(read_units(write(tree)))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("nnr_unit_size", -1), ("nnr_unit_size_flag", 2), ("nnr_unit_size_flag", -1)]
+)
+def test_a_size_that_cannot_be_expressed_is_refused(name: str, value: int) -> None:
+    tree = parse(STREAM)
+    tree["units"][3][name] = value
+    with pytest.raises(SyntaxValueError, match=name):
+        write(tree)
+
+
 def test_derived_fields_that_differ_are_pinned_by_parse_and_only_those() -> None:
     long_size = b"\x80\x00\x00\x08" + b"\x0e\0\0\0"
     data = START_1 + MPS_1 + long_size
