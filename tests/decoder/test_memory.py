@@ -7,16 +7,13 @@ import numpy as np
 import pytest
 
 import nnr
+from tests.memory import PEAK
 
 pytest.importorskip("resource", reason="the module resource, which measures memory, is not on this platform")
 
-CODE = """
-import resource, sys
+CODE = PEAK + """
 import numpy as np
 import nnr
-unit = 1 if sys.platform == "darwin" else 1024
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 nnr.decode(sys.argv[3], threads=int(sys.argv[2]))  # everything that is loaded once
 before = peak()
 out = nnr.decode(sys.argv[1], threads=int(sys.argv[2]))

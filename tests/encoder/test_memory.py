@@ -5,16 +5,15 @@ import sys
 
 import pytest
 
+from tests.memory import PEAK
+
 pytest.importorskip("resource", reason="the module resource, which measures memory, is not on this platform")
 
-CODE = """
-import ast, resource, sys
+CODE = PEAK + """
+import ast
 import numpy as np
 import nnr
-unit = 1 if sys.platform == "darwin" else 1024
 options, threads = ast.literal_eval(sys.argv[1]), int(sys.argv[2])
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 rng = np.random.default_rng(0)
 model = {f"{k}.weight": rng.standard_normal((2048, 2048), np.float32) for k in range(3)}
 nnr.encode({"x": model["0.weight"][:64]}, threads=threads, **options)  # everything that is loaded once
