@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..decoder.quantization import qp_of_step, qp_range
+from .measure import ordered_sum
 
 __all__ = ["coarseness_qps", "importance_of", "search_coarseness", "step_of_coarseness"]
 
@@ -54,7 +55,7 @@ def importance_of(sigmas: Mapping[str, Any]) -> dict[str, np.ndarray]:
             raise ValueError(f"sigma of {name!r} must be positive")
     eta = {name: 1.0 / np.square(np.asarray(sigma, np.float64)) for name, sigma in sigmas.items()}
     count = sum(values.size for values in eta.values())
-    mean = sum(float(values.sum()) for values in eta.values()) / max(count, 1)
+    mean = sum(ordered_sum(values.reshape(-1)) for values in eta.values()) / max(count, 1)
     return {name: (values / mean).astype(np.float32) for name, values in eta.items()}
 
 
