@@ -1,6 +1,13 @@
 """Peak memory of a process of its own, for tests."""
 
-__all__ = ["PEAK"]
+import os
+
+import pytest
+
+__all__ = ["PEAK", "not_sanitized"]
+
+#: For tests of memory: `fuzz/sanitize.sh` sets the variable.
+not_sanitized = pytest.mark.skipif("NNR_SANITIZED" in os.environ, reason="a sanitizer takes memory itself")
 
 #: Source of `peak()`, in bytes. On Linux the maximum of `getrusage` begins with that of the process that
 #: started this one, so that growth below it is not seen.

@@ -21,6 +21,7 @@ import pytest
 
 import nnr
 from nnr.formats import load_tensors, save_tensors
+from tests.memory import not_sanitized
 from tests.shared import ROOT, reads_everything
 
 resource = pytest.importorskip("resource", reason="limits of processes are set as POSIX has them")
@@ -296,7 +297,7 @@ def test_more_threads_than_work_or_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS does not bound memory on this system")
-@pytest.mark.skipif("NNR_SANITIZED" in os.environ, reason="a sanitizer needs the address space")
+@not_sanitized
 def test_too_little_memory_is_an_error_that_leaves_the_old_file(tmp_path: Path) -> None:
     path, output = tmp_path / "model.nnr", tmp_path / "out" / "model.npz"
     output.parent.mkdir()

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 import nnr
-from tests.memory import PEAK
+from tests.memory import PEAK, not_sanitized
 
 pytest.importorskip("resource", reason="the module resource, which measures memory, is not on this platform")
+
+pytestmark = not_sanitized
 
 CODE = PEAK + """
 import numpy as np

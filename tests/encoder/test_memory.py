@@ -5,9 +5,11 @@ import sys
 
 import pytest
 
-from tests.memory import PEAK
+from tests.memory import PEAK, not_sanitized
 
 pytest.importorskip("resource", reason="the module resource, which measures memory, is not on this platform")
+
+pytestmark = not_sanitized
 
 CODE = PEAK + """
 import ast
