@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import nnr
 from benchmarks.peer import find_peer
 from benchmarks.report import machine, markdown_table, replace_block, write_json
-from conformance.suite import Suite
+from nnr.conformance.suite import Suite
 from nnr.syntax.stream import StreamContext, read_units
 
 SEED = 20

@@ -15,8 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from conformance.suite import Suite
 from nnr import NnrError
+from nnr.conformance.suite import Suite
 from nnr.decoder.plan import UnitPlan
 from nnr.decoder.stream import read_stream
 from nnr.limits import Limits
