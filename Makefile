@@ -7,7 +7,7 @@
 # make bench     the benchmarks against NNCodec; rewrites the tables in docs/
 # make sanitize  the tests on a core that is compiled with address and undefined-behaviour sanitizers
 # make fuzz      all fuzzers in turn, SECONDS=n in all (fuzz/README.md says what they need)
-# make build     sdist and wheel into dist/, installed and tested outside the checkout
+# make build     sdist, wheel and the wheel of vectors into dist/, installed and tested outside the checkout
 # make cross     compile the core for other platforms with ziglang
 # make aarch64   digests of streams and tests of the core for 64-bit ARM under qemu (tests/aarch64.sh: its needs)
 # make clean     remove everything that the above made
@@ -80,6 +80,7 @@ build: $(VENV)/.ready
 	$(BIN)/python $(PIP) build
 	rm -rf dist build
 	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --wheel --outdir dist conformance
 	$(BIN)/python tests/installed.py dist
 
 $(VENV)/.ready: $(RECIPE)

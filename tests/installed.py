@@ -1,7 +1,8 @@
 """Try the built packages as a user gets them: `python tests/installed.py dist`, part of `make build`.
 
-Looks into the wheel and the sdist, installs the wheel into an empty environment, and runs the demo and the
-tests of the command line and the formats there, far from the checkout.
+Looks into the wheel and the sdist, installs the wheel into an empty environment, and runs the demo, the tests
+of the command line and the formats and, with the wheel of vectors, the conformance suite there, far from the
+checkout.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 #: Bytes that our own files may take when they are installed.
 MAX_BYTES = 3_000_000
+
+#: Bytes that the vectors may take in their wheel; they stand there in zip archives.
+MAX_VECTOR_BYTES = 6_000_000
 
 BORROWED = ("tests/conftest.py", "tests/shared.py", "tests/cli", "tests/formats", "setup.cfg")
 
@@ -59,22 +63,46 @@ def check_contents(wheel: Path, sdist: Path) -> None:
         expect(needed in inside, f"{needed} is not in the sdist")
 
 
-def run(*command: object, cwd: Path) -> None:
-    """Run a command without the checkout on its path."""
+def check_vectors(wheel: Path) -> None:
+    """The manifest, its README and both archives, and no program."""
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if ".dist-info/" not in name}
+        size = sum(entry.file_size for entry in archive.infolist())
+    files = ("README.md", "manifest.json", "vectors/generated.zip", "vectors/third_party.zip")
+    expect(inside == {f"nnr_conformance/{file}" for file in files}, f"{wheel.name} holds {sorted(inside)}")
+    expect(size < MAX_VECTOR_BYTES, f"{wheel.name} unpacks to {size} bytes")
+
+
+def run(*command: object, cwd: Path, status: int = 0) -> str:
+    """What a command writes to standard error; it runs without the checkout on its path, and ends with
+    `status`.
+    """
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     if "NNR_SHARED" not in environment and (ROOT.parent / "shared").is_dir():
         environment["NNR_SHARED"] = str(ROOT.parent / "shared")
     print("+", *command, flush=True)
-    status = subprocess.run([str(c) for c in command], cwd=cwd, env=environment, check=False).returncode
-    if status:
-        sys.exit(f"status {status}: {' '.join(map(str, command))}")
+    words = [str(word) for word in command]
+    ended = subprocess.run(words, cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+    sys.stderr.write(ended.stderr)
+    if ended.returncode != status:
+        sys.exit(f"status {ended.returncode}, not {status}: {' '.join(words)}")
+    return ended.stderr
+
+
+def check_suite(nnr: Path, pip: list[object], wheel: Path, folder: Path) -> None:
+    """Without the vectors the error says how to get them; with the extra, all of them are found and pass."""
+    said = run(nnr, "conformance", "run", cwd=folder, status=1)
+    expect("pip install ./conformance" in said, "the error does not say how the vectors are installed")
+    run(*pip, "--no-index", "--find-links", wheel.parent, f"{wheel}[conformance]", cwd=folder)
+    run(nnr, "conformance", "run", cwd=folder)
 
 
 def main() -> None:
     """Check the packages in the folder named on the command line."""
     dist = Path(sys.argv[1]).resolve()
-    wheel, sdist = one(dist, "*.whl"), one(dist, "*.tar.gz")
+    wheel, sdist = one(dist, "nnr-*.whl"), one(dist, "nnr-*.tar.gz")
     check_contents(wheel, sdist)
+    check_vectors(one(dist, "nnr_conformance-*.whl"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         venv.create(folder / "venv", with_pip=True)
@@ -82,6 +110,7 @@ def main() -> None:
         pip = [binaries / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run(*pip, wheel, cwd=folder)
         run(binaries / "nnr", "demo", cwd=folder)
+        check_suite(binaries / "nnr", pip, wheel, folder)
         run(*pip, "pytest", "hypothesis", cwd=folder)
         for part in BORROWED:
             source, target = ROOT / part, folder / part

@@ -1,6 +1,6 @@
 """Run the conformance suite against this decoder or another one, or see what the suite covers.
 
-The vectors come with `pip install 'nnr[conformance]'`, or stand in the folder `conformance` of a checkout.
+The vectors stand in the folder `conformance` of a checkout; `pip install ./conformance` there installs them.
 """
 
 from __future__ import annotations

@@ -31,8 +31,7 @@ class SuiteNotFound(FileNotFoundError):
 
 
 def find_manifest(folder: Path | None = None) -> Path:
-    """`manifest.json` of the vectors: in `folder`, or that of the checkout, or of the package nnr-
-    conformance.
+    """`manifest.json` of the vectors: in `folder`, or in the checkout, or in the package nnr-conformance.
 
     Raises:
         SuiteNotFound: it is in none of these.
@@ -48,8 +47,8 @@ def find_manifest(folder: Path | None = None) -> Path:
         if (place / "manifest.json").is_file():
             return place / "manifest.json"
     raise SuiteNotFound(
-        "the vectors are not installed: get them with `pip install 'nnr[conformance]'`, or name the folder "
-        "`conformance` of a checkout"
+        "the vectors are not installed: run `pip install ./conformance` in a checkout of nnr, or give its "
+        "folder `conformance` as DIR"
     )
 
 
