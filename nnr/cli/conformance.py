@@ -23,7 +23,7 @@ __all__ = ["EXAMPLES", "SUMMARY", "add_arguments", "run"]
 SUMMARY = "run the conformance suite against this decoder or another one"
 EXAMPLES = (
     "nnr conformance run",
-    'nnr conformance run --decoder "mydecoder {input} {output} --base {base} --side {side}" --timeout 20',
+    'nnr conformance run --decoder "mydecoder {input} {output} --base={base} --side {side}" --timeout 20',
     "nnr conformance run path/to/conformance -k codebooks --json",
     "nnr conformance coverage --core path/to/checkout",
 )
@@ -41,9 +41,9 @@ are filled in for each vector:
   {side}    a JSON file of out-of-band parameters, as for `nnr decode`
   {levels}  an .npz file that may receive the integers
 
-The program ends with 0, with 1 where it refuses the bitstream, or with 3 where it does not support what is
-in it; anything else is an error. A command without {base} or {side} does not support the vectors that need
-it."""
+The program runs in the current folder; the paths are absolute. It ends with 0, with 1 where it refuses the
+bitstream, or with 3 where it does not support what is in it; anything else is an error. A command without
+{base} or {side} does not support the vectors that need it."""
 
 _COVERAGE = """What the vectors exercise: syntax elements, their values, conditions, contexts and sections of
 the specification, and lines and branches of the C decoder. What is not exercised is listed by name."""
@@ -132,7 +132,10 @@ def _run(args: argparse.Namespace, suite: Suite, vectors: list[Vector]) -> int:
         raise UsageError("conformance run: --jobs and --timeout must be positive")
     decoder: UnderTest
     try:
-        decoder = CommandDecoder(args.decoder) if args.decoder else OwnDecoder(suite, backend=args.backend)
+        if args.decoder is None:
+            decoder = OwnDecoder(suite, backend=args.backend)
+        else:
+            decoder = CommandDecoder(args.decoder)
     except ValueError as error:
         raise UsageError(f"conformance run: --decoder: {error}") from None
     results: list[Result] = []
@@ -140,7 +143,8 @@ def _run(args: argparse.Namespace, suite: Suite, vectors: list[Vector]) -> int:
         for result in run(vectors, decoder, timeout=args.timeout, jobs=args.jobs):
             results.append(result)
             if not args.json and result.verdict is not Verdict.PASS:
-                print_line(f"{result.verdict.value}: {result.name}: {'; '.join(result.reasons)}")
+                said = ["; ".join(result.reasons)] if result.reasons else []
+                print_line(": ".join([result.verdict.value, result.name, *said]))
     except ValueError as error:
         raise CommandError(str(error)) from None
     found = counts(results)

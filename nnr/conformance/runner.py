@@ -5,16 +5,18 @@ A decoder under test decides nothing about the verdict: it gives arrays or refus
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
@@ -29,6 +31,8 @@ __all__ = ["CommandDecoder", "OwnDecoder", "Result", "UnderTest", "Verdict", "co
 
 REFUSED, NOT_SUPPORTED = 1, 3
 """Exit codes of a decoder under test, besides 0."""
+
+_SAID, _LONGEST_LINE = "stderr", 1000
 
 
 class Verdict(str, Enum):
@@ -77,8 +81,8 @@ def run(
     timeout: float = 60.0,
     jobs: int = 1,
     until: Callable[[Result], bool] = lambda result: False,
-) -> Iterator[Result]:
-    """Verdicts in the order of the vectors.
+) -> Generator[Result, None, None]:
+    """Verdicts in the order of the vectors; what is in work when the generator is closed is ended.
 
     Args:
         timeout: seconds for one vector.
@@ -103,6 +107,10 @@ def run(
                 for result in pool.map(one, vectors):
                     if result is not None:
                         yield result
+            except BaseException:  # the caller or the user has enough: what is in work is not waited for
+                stopped.set()
+                decoder.close()
+                raise
             finally:
                 stopped.set()
     finally:
@@ -122,13 +130,14 @@ def counts(results: Iterable[Result]) -> dict[str, int]:
 
 
 class CommandDecoder:
-    """A program that is started once for each vector.
+    """A program that is started once for each vector, in the current folder; its files are elsewhere.
 
     Args:
         command: as for a shell, with the places `{input}` (the bitstream), `{output}` (the `.npz` file to
             write), and where the decoder has them `{base}` (bitstreams that come before, oldest first: the
             word is repeated for each, so it may vanish), `{side}` (a JSON file with out-of-band parameters,
-            `{}` where there are none) and `{levels}` (an `.npz` file that may receive the integers).
+            `{}` where there are none) and `{levels}` (an `.npz` file that may receive the integers). All
+            are absolute paths.
 
     Raises:
         ValueError: a place that must be there is not, or the quotes of the command do not match.
@@ -136,12 +145,15 @@ class CommandDecoder:
 
     def __init__(self, command: str) -> None:
         self.words = shlex.split(command)
+        self._running: set[subprocess.Popen[bytes]] = set()
         for place in ("{input}", "{output}"):
             if place not in command:
                 raise ValueError(f"the command needs {place}")
 
     def close(self) -> None:
-        """Nothing stays behind."""
+        """End the programs that still run."""
+        for process in tuple(self._running):
+            _end(process)
 
     def judge(self, vector: Vector, timeout: float) -> Result:
         """Write the files, run the program, look at its exit code and its output."""
@@ -152,19 +164,29 @@ class CommandDecoder:
             folder = Path(name)
             words = self._words(vector, folder)
             try:
-                ended = subprocess.run(
-                    words,
-                    cwd=folder,
-                    timeout=timeout,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    check=False,
-                )
+                code = self._ended(words, folder, timeout)
             except subprocess.TimeoutExpired:
                 return Result(vector.name, Verdict.TIMEOUT, [f"no end after {timeout:g} seconds"])
             except OSError as error:
                 return Result(vector.name, Verdict.ERROR, [f"{words[0]}: {error.strerror}"])
-            return self._verdict(vector, folder, ended)
+            return self._verdict(vector, folder, code)
+
+    def _ended(self, words: Sequence[str], folder: Path, timeout: float) -> int:
+        """The exit code of the program; what it writes to standard error is in a file of `folder`."""
+        with open(folder / _SAID, "wb") as said:
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,
+            )
+        self._running.add(process)
+        try:
+            return process.wait(timeout)
+        finally:
+            _end(process)
+            self._running.discard(process)
 
     def _words(self, vector: Vector, folder: Path) -> list[str]:
         places = {name: folder / name for name in ("input.nnr", "output.npz", "levels.npz", "side.json")}
@@ -181,9 +203,8 @@ class CommandDecoder:
             words += [word.replace("{base}", str(path)) for path in bases] if "{base}" in word else [word]
         return words
 
-    def _verdict(self, vector: Vector, folder: Path, ended: subprocess.CompletedProcess[bytes]) -> Result:
-        code = ended.returncode
-        said = ended.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+    def _verdict(self, vector: Vector, folder: Path, code: int) -> Result:
+        said = _last_line(folder / _SAID)
         if code == NOT_SUPPORTED:
             return Result(vector.name, Verdict.NOT_SUPPORTED, said)
         if code == REFUSED:
@@ -205,6 +226,24 @@ class CommandDecoder:
             return Result(vector.name, Verdict.ERROR, [f"its output cannot be read: {error}"])
         problems = compare(vector, values, levels)
         return Result(vector.name, Verdict.FAIL if problems else Verdict.PASS, problems)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program that still runs and, where there are groups of processes, what it has started."""
+    if process.poll() is None:
+        if os.name == "posix":
+            with contextlib.suppress(OSError):  # it has just ended
+                os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+        process.wait()
+
+
+def _last_line(file: Path) -> list[str]:
+    """The last line of a text file that may be long and may be no text; nothing where it is empty."""
+    with open(file, "rb") as opened:
+        opened.seek(max(0, file.stat().st_size - _LONGEST_LINE))
+        return opened.read().decode("utf-8", "replace").strip().splitlines()[-1:]
 
 
 # ----------------------------------------------------------------------------------------------------

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,7 @@ def test_a_command_without_a_place_does_not_support_what_needs_it() -> None:
         ("sys.exit(0)", Verdict.ERROR, Verdict.FAIL),
         ("import numpy as n; n.savez(sys.argv[2], w=n.zeros((3, 4), 'f4'))", Verdict.FAIL, Verdict.FAIL),
         ("open(sys.argv[2], 'w').write('PK')", Verdict.ERROR, Verdict.FAIL),
+        ("sys.stderr.buffer.write(bytes(range(256)) * 4000); sys.exit(2)", Verdict.ERROR, Verdict.ERROR),
     ],
 )
 def test_verdicts_on_a_program(tmp_path: Path, source: str, good: Verdict, broken: Verdict) -> None:
@@ -65,6 +68,41 @@ def test_verdicts_on_a_program(tmp_path: Path, source: str, good: Verdict, broke
 def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
     decoder = CommandDecoder(_program(tmp_path, "time.sleep(600)"))
     assert _one(decoder, GOOD, timeout=0.5).verdict is Verdict.TIMEOUT
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no groups of processes")
+def test_what_a_program_has_started_is_ended_with_it(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    child = f"open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    source = f"import subprocess; subprocess.run([sys.executable, '-c', {f'import os, time; {child}'!r}])"
+    assert _one(CommandDecoder(_program(tmp_path, source)), GOOD, timeout=5).verdict is Verdict.TIMEOUT
+    with pytest.raises(ProcessLookupError):  # init may need a moment to collect it
+        for _ in range(100):
+            os.kill(int(started.read_text(encoding="utf-8")), 0)
+            time.sleep(0.05)
+
+
+def test_a_run_that_is_given_up_waits_for_no_program(tmp_path: Path) -> None:
+    started, length = tmp_path / "started", len(SUITE[GOOD].data)
+    hang = f"open({str(started)!r}, 'w').close(); time.sleep(600)"
+    source = f"if os.path.getsize(sys.argv[1]) == {length}: {hang}\nsys.exit(1)"
+    decoder = CommandDecoder(_program(tmp_path, source))
+    results = run([SUITE[BROKEN], SUITE[GOOD], SUITE[GOOD]], decoder, timeout=300)
+    assert next(results).verdict is Verdict.PASS
+    while not started.exists():
+        time.sleep(0.05)
+    began = time.monotonic()
+    results.close()
+    assert time.monotonic() - began < 60
+
+
+def test_a_program_is_run_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    _program(folder, "sys.exit(3)")
+    monkeypatch.chdir(folder)
+    result = _one(CommandDecoder(f"{_PYTHON} decoder.py {{input}} {{output}}"), GOOD)
+    assert result.verdict is Verdict.NOT_SUPPORTED
 
 
 def test_a_program_that_does_not_exist_is_an_error() -> None:
@@ -133,7 +171,9 @@ def test_command_line_without_vectors(
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--decoder", "x {input}"], ["--jobs", "0"], ["--decoder", "'"]])
+@pytest.mark.parametrize(
+    "arguments", [["--decoder", "x {input}"], ["--jobs", "0"], ["--decoder", "'"], ["--decoder", ""]]
+)
 def test_wrong_usage(arguments: list[str]) -> None:
     assert main(["conformance", "run", *arguments]) == 2
 
