@@ -21,7 +21,8 @@ HEAD = """# Command line
 Made by `docs/render_cli.py` from what `nnr COMMAND --help` says.
 
 Results go to standard output. An error is one line on standard error, `nnr: FILE: what is wrong`. `-` stands for standard input or
-output. With `--json` a command prints one JSON object on one line, described below, and nothing else to standard output; an error is also then a line
+output. With `--json` a command prints one JSON object on one line, described below, and nothing else to standard output (to standard error,
+where `-o -` sends a file to standard output); an error is also then a line
 on standard error and a status, and standard output empty, or with the object of what could be read (`info`, `trace`, `check`; the last gives the
 places of faults as data). JSON has neither NaN nor infinities: null stands for them.
 

@@ -311,6 +311,12 @@ def test_memory_does_not_grow_with_the_model(tmp_path):
     flags = ("--effort", "fast", "--no-dq")
     assert megabytes(COMMAND, "encode", index, "-o", tmp_path / "b.nnr", *flags) < 40
     assert (tmp_path / "a.nnr").read_bytes() == (tmp_path / "b.nnr").read_bytes()
+    for name in ("c.safetensors", "c.npz", "c.safetensors.index.json"):
+        assert megabytes(COMMAND, "decode", tmp_path / "a.nnr", "-T2", "-o", tmp_path / name) < 40
+    expected = nnr.decode(tmp_path / "a.nnr")
+    for name in ("c.safetensors", "c.npz"):
+        found = nnr.formats.load_tensors(tmp_path / name)
+        assert all(np.array_equal(found[key], array) for key, array in expected.items())
 
 
 @on_linux
@@ -322,3 +328,8 @@ def test_two_gigabytes_pass_through_600_megabytes(dtype, tmp_path):
     index = checkpoint(tmp_path, shards=4, tensors=5, rows=rows, dtype=dtype)
     assert megabytes(ENCODE.replace(", effort='fast', dq=False", ""), index, tmp_path / "a.nnr") < 600
     assert megabytes(DECODE_ONE, tmp_path / "a.nnr", "layer2.3.weight") < 400
+    out = tmp_path / "out.safetensors"
+    assert megabytes(COMMAND, "decode", tmp_path / "a.nnr", "-T1", "-o", out) < 420
+    one = out.read_bytes()
+    assert megabytes(COMMAND, "decode", tmp_path / "a.nnr", "-T2", "-f", "-o", out) < 800
+    assert out.read_bytes() == one

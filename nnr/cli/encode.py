@@ -37,6 +37,7 @@ from .streams import (
     bitstream_input,
     check_output,
     read_model,
+    report_line,
     write_stdout,
 )
 from .text import count, decibels, folded, folded_table, one_line, print_line, screen_of, shape_text
@@ -104,8 +105,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out `nnr encode`."""
     to_stdout = args.output == STDIO
-    if to_stdout and args.json:
-        raise UsageError("encode: --json and -o - both want standard output")
     if [args.input, *args.base].count(STDIO) > 1:
         raise UsageError("encode: `-` can stand for one input only")
     config = make_config(args, nnr.EncoderConfig)
@@ -132,7 +131,9 @@ def run(args: argparse.Namespace) -> int:
             with about_output(args.output), atomic_output(args.output, overwrite=args.force) as file:
                 file.writelines(stream.units)
     if args.json:
-        print_line(json.dumps({"input": args.input, "output": args.output, **stream.report.as_dict()}))
+        report_line(
+            json.dumps({"input": args.input, "output": args.output, **stream.report.as_dict()}), args.output
+        )
     elif not args.quiet:
         if _looks_like_model(args.output):
             stream.report.notes.append("OUT is a bitstream, whatever its name says; NAME.nnr is usual")

@@ -8,19 +8,21 @@ import io
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..errors import FormatError
-from ..formats import FORMATS, check_target, format_module, format_of, open_source, sniff
+from ..formats import FORMATS, LazyTensors, check_target, format_module, format_of, open_source, sniff
 from .errors import CommandError, UsageError, about
+from .text import print_line
 
 __all__ = [
     "STDIO", "about_output", "add_out_of_band", "add_output_arguments", "bitstream_input", "check_output",
-    "model_format", "model_source", "read_bitstream", "read_model", "read_out_of_band", "write_model",
-    "write_stdout",
+    "model_format", "model_source", "read_bitstream", "read_model", "read_out_of_band", "report_line",
+    "write_model", "write_stdout",
 ]  # fmt: skip
 
 STDIO = "-"
@@ -102,6 +104,14 @@ def write_stdout(data: bytes | memoryview) -> None:
     stdout.flush()
 
 
+def report_line(text: str, output: str) -> None:
+    """Print a report of one line: to standard output, or where that carries `output`, to standard error."""
+    if output != STDIO:
+        print_line(text)
+    elif sys.stderr is not None:
+        print(text, file=sys.stderr)
+
+
 def model_format(name: str, given: str | None, *, option: str = "--format") -> str:
     """The format of the model file `name`: the one given, else by its extension."""
     if given is not None:
@@ -143,10 +153,14 @@ def model_source(name: str) -> str | bytes | Mapping[str, np.ndarray]:
 def write_model(tensors: Mapping[str, np.ndarray], name: str, format_name: str, *, force: bool) -> None:
     """Write a model file, complete or not at all, or standard output."""
     if name == STDIO:
-        buffer = io.BytesIO()
-        with about(name):
-            format_module(format_name).write(tensors, buffer)
-        write_stdout(buffer.getbuffer())
+        # nothing of it is seen before all of it is there; what is read one by one does not wait in memory
+        kind: Any = tempfile.TemporaryFile if isinstance(tensors, LazyTensors) else io.BytesIO
+        with kind() as waiting:
+            with about(name):
+                format_module(format_name).write(tensors, waiting)
+            waiting.seek(0)
+            while piece := waiting.read(1 << 24):
+                write_stdout(piece)
         return
     with about_output(name):
         format_module(format_name).save(tensors, name, overwrite=force)

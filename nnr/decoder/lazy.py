@@ -11,18 +11,20 @@ from __future__ import annotations
 import mmap
 import os
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..dtypes import dtype_name
+from ..dtypes import dtype_from_code, dtype_name
 from ..errors import BitstreamError, ConformanceError, TruncatedError
 from ..limits import Limits
 from ..metadata import TensorRecord
-from ..syntax.constants import PayloadType
+from ..syntax.constants import NnrUnitType, PayloadType
 from ..syntax.info import head_qp, tools_of
 from ..syntax.stream import NnrUnit
 from ..topology import Topology, find_topology
@@ -34,6 +36,15 @@ from .reconstruct import apply_format, original_names, restore_one
 from .stream import Stream, checked_limits, located, read_stream, stream_bytes
 
 __all__ = ["File", "open_file"]
+
+#: Payload, and memory for tensors, that are worth a job of their own.
+_JOB_PAYLOAD, _JOB_MEMORY = 1 << 16, 1 << 23
+
+_FLOAT32 = 17  # number of nnr.dtypes
+
+#: Bytes that tensors in work may take: for each thread while some threads have nothing to do, and at least
+#: for all of them; for each thread when there is more work in hand than threads.
+_THREAD_MEMORY, _LEAST_MEMORY, _AHEAD_MEMORY = 320 << 20, 512 << 20, 32 << 20
 
 
 class File(Mapping[str, np.ndarray]):
@@ -108,6 +119,75 @@ class File(Mapping[str, np.ndarray]):
         """The network that the tensors are weights of; None where the stream does not say."""
         return find_topology(self.units, self._limits)
 
+    def announced(self) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]] | None:
+        """Shape and type of every tensor, in order, where `decoded` gives exactly what `nnr.decode` gives.
+
+        None where tensors are known only when the whole stream is: an update, a unit that gives several
+        parameters or comes in parts, a stream of profile 0 (spec README D1), a format that a unit asks for.
+
+        Raises:
+            BitstreamError: a unit that carries no tensor does not match its checksum.
+            UnsupportedError: a type that needs `ml_dtypes`.
+        """
+        self._check_open()
+        plans = self._stream.plans
+        ids = [name for plan in plans for name in plan.element_ids]
+        if (
+            not self._stream.complete
+            or len(self._plan_of) < len(ids)
+            or any(len(group.names) != 1 for group in self._group_of.values())
+            or any(
+                plan.profile == 0
+                or plan.differential
+                or plan.data_format is not None
+                or plan.unit.header.partial_data_counter
+                for plan in plans
+            )
+        ):
+            return None
+        for unit in self._stream.units:
+            if unit.unit_type != NnrUnitType.NNR_NDU:
+                self._unit_bytes(unit)
+        found = {}
+        for name, (parts, record) in self._entries.items():
+            plan, tensor = self._plan_of[self._first_id(parts[0])]
+            dtype = np.dtype(_dtype(plan, None)) if record is None else dtype_from_code(record.dtype_code)
+            found[name] = _shape(plan, tensor, record), dtype
+        return found
+
+    def decoded(self, names: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+        """Names and tensors in the order asked for, decoded by all threads, a bounded part of them ahead.
+
+        Raises:
+            KeyError: there is no such tensor.
+            BitstreamError: a unit cannot be decoded; of several, the first in this order.
+        """
+        self._check_open()
+        waiting = deque(self._jobs(names))
+        if self._threads == 1 or len(waiting) < 2:
+            while waiting:
+                yield from _drained(self._tensors(waiting.popleft()))
+            return
+        most = max(_LEAST_MEMORY, self._threads * _THREAD_MEMORY)
+        running: deque[tuple[_Job, Future[list[tuple[str, np.ndarray]]]]] = deque()
+        used = 0
+        with ThreadPoolExecutor(min(self._threads, len(waiting))) as pool:
+            try:
+                while waiting or running:
+                    while waiting:
+                        idle = len(running) < self._threads
+                        room = most if idle else self._threads * _AHEAD_MEMORY
+                        if running and used + waiting[0].memory > room:
+                            break
+                        used += waiting[0].memory
+                        running.append((waiting[0], pool.submit(self._tensors, waiting.popleft())))
+                    job, future = running.popleft()
+                    yield from _drained(future.result())
+                    del future
+                    used -= job.memory
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
     def __enter__(self) -> File:
         return self
 
@@ -140,14 +220,7 @@ class File(Mapping[str, np.ndarray]):
             BitstreamError: its unit cannot be decoded.
         """
         self._check_open()
-        parts, record = self._entries[name]
-        arrays = [self._part(part) for part in parts]
-        if record is None:
-            return arrays[0]
-        try:
-            return restore_one(name, arrays, record)
-        except BitstreamError as error:
-            raise self._stream.locate_metadata(error) from None
+        return self._restored(name, {})
 
     def info(self, name: str) -> dict[str, Any]:
         """Facts about one tensor; nothing but the head of its payload is read.
@@ -158,8 +231,7 @@ class File(Mapping[str, np.ndarray]):
         """
         self._check_open()
         parts, record = self._entries[name]
-        first = parts[0] if parts[0] in self._plan_of else self._group_of[parts[0]].layouts[0].element_ids[0]
-        plan, tensor = self._plan_of[first]
+        plan, tensor = self._plan_of[self._first_id(parts[0])]
         payload_bytes = sum(len(self._plan_of.get(part, (plan, tensor))[0].payload) for part in parts)
         return {
             "shape": _shape(plan, tensor, record),
@@ -171,12 +243,61 @@ class File(Mapping[str, np.ndarray]):
             "scan_order": tensor.scan_order,
         }
 
-    def _part(self, name: str) -> np.ndarray:
+    def _first_id(self, part: str) -> str:
+        """Id of the first coded tensor of a coded tensor or parameter."""
+        return part if part in self._plan_of else self._group_of[part].layouts[0].element_ids[0]
+
+    def _coded_ids(self, part: str) -> list[str]:
+        """Ids of the coded tensors that a coded tensor or parameter is made of."""
+        group = self._group_of.get(part)
+        return [part] if group is None else [n for layout in group.layouts for n, _ in layout.roles]
+
+    def _jobs(self, names: Iterable[str]) -> list[_Job]:
+        """The work of reading tensors, in pieces that are worth a call of the core."""
+        jobs: list[_Job] = []
+        for name in names:
+            parts, record = self._entries[name]
+            plans = {id(p): p for part in parts for n in self._coded_ids(part) for p in [self._plan_of[n][0]]}
+            if not jobs or jobs[-1].payload >= _JOB_PAYLOAD or jobs[-1].memory >= _JOB_MEMORY:
+                jobs.append(_Job())
+            job = jobs[-1]
+            job.names.append(name)
+            for key, plan in plans.items():
+                if key not in job.plans:
+                    job.plans[key] = plan
+                    job.payload += len(plan.payload)
+                    job.memory += len(plan.payload) + 4 * max(plan.elements, plan.plain_elements)
+            if record is not None and record.dtype_code != _FLOAT32:
+                elements = sum(plan.elements for plan in plans.values())
+                job.memory += elements * dtype_from_code(record.dtype_code).itemsize
+        return jobs
+
+    def _tensors(self, job: _Job) -> list[tuple[str, np.ndarray]]:
+        """Decode all tensors of a job."""
+        coded: dict[str, np.ndarray] = {}
+        self._decode(list(job.plans.values()), coded)
+        return [(name, self._restored(name, coded)) for name in job.names]
+
+    def _restored(self, name: str, coded: dict[str, np.ndarray]) -> np.ndarray:
+        """A tensor as it was given, from coded ones, which are decoded if they are not there."""
+        parts, record = self._entries[name]
+        arrays = [self._part(part, coded) for part in parts]
+        if record is None:
+            return arrays[0]
+        try:
+            return restore_one(name, arrays, record)
+        except BitstreamError as error:
+            raise self._stream.locate_metadata(error) from None
+
+    def _part(self, name: str, coded: dict[str, np.ndarray]) -> np.ndarray:
         """A coded tensor, or a parameter of the plain form, which may take several."""
+        needed = self._coded_ids(name)
+        plans = {id(p): p for n in needed if n not in coded for p in [self._plan_of[n][0]]}
+        for plan in plans.values():
+            self._decode([plan], coded)
         group = self._group_of.get(name)
         if group is None:
-            return self._decode(name)
-        coded = {n: self._decode(n) for layout in group.layouts for n, _ in layout.roles}
+            return coded[name]
         return plain_form(coded, group.layouts, self._unfold, self._stream.locate)[0][name]
 
     def _check_open(self) -> None:
@@ -185,22 +306,32 @@ class File(Mapping[str, np.ndarray]):
         if self._file is not None:
             self._file.check()
 
-    def _decode(self, name: str) -> np.ndarray:
-        plan = self._read(self._plan_of[name][0])
-        if self._dialect is None and plan.profile == 0:
-            plans = [self._read(one, check=False) for one in self._stream.plans]
-            _, self._dialect = decode_payloads(plans, threads=self._threads, backend=self._backend)
-        (unit,), _ = decode_payloads([plan], dialect=self._dialect, threads=1, backend=self._backend)
-        values = next(t.values for t in unit.tensors if t.plan.name == name)
-        assert values is not None
-        try:
-            return apply_format(values, plan.data_format)
-        except BitstreamError as error:
-            raise located(error, plan.unit) from None
+    def _decode(self, plans: list[UnitPlan], coded: dict[str, np.ndarray]) -> None:
+        """Decode units into `coded`, by the names of their tensors."""
+        read = [self._read(plan) for plan in plans]
+        if self._dialect is None and any(plan.profile == 0 for plan in plans):
+            every = [self._read(one, check=False) for one in self._stream.plans]
+            _, self._dialect = decode_payloads(every, threads=self._threads, backend=self._backend)
+        threads = self._threads if len(plans) == 1 else 1  # a large tensor may have entry points
+        units, _ = decode_payloads(read, dialect=self._dialect, threads=threads, backend=self._backend)
+        for unit in units:
+            for tensor in unit.tensors:
+                assert tensor.values is not None
+                try:
+                    coded[tensor.plan.name] = apply_format(tensor.values, unit.plan.data_format)
+                except BitstreamError as error:
+                    raise located(error, unit.plan.unit) from None
 
     def _read(self, plan: UnitPlan, *, check: bool = True) -> UnitPlan:
         """`plan` with its payload in memory, its checksum compared if there is one."""
         unit = plan.unit
+        whole = self._unit_bytes(unit, check=check)
+        if self._file is None or unit.header.partial_data_counter:  # parts were put together on opening
+            return plan
+        return replace(plan, payload=whole[unit.payload_offset - unit.byte_offset :])
+
+    def _unit_bytes(self, unit: NnrUnit, *, check: bool = True) -> memoryview:
+        """A whole unit in memory, its checksum compared if there is one."""
         if self._file is None:
             whole = self._data[unit.byte_offset : unit.byte_offset + unit.size]
         else:
@@ -214,9 +345,30 @@ class File(Mapping[str, np.ndarray]):
                 byte_offset=unit.byte_offset,
                 clause="docs/metadata.md",
             )
-        if self._file is None or unit.header.partial_data_counter:  # parts were put together on opening
-            return plan
-        return replace(plan, payload=whole[unit.payload_offset - unit.byte_offset :])
+        return whole
+
+
+@dataclass(slots=True)
+class _Job:
+    """Tensors that are decoded together.
+
+    Attributes:
+        plans: of the units that they need, by identity.
+        payload: bytes of these.
+        memory: bytes that the work takes.
+    """
+
+    names: list[str] = field(default_factory=list)
+    plans: dict[int, UnitPlan] = field(default_factory=dict)
+    payload: int = 0
+    memory: int = 0
+
+
+def _drained(found: list[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
+    """The elements of a list, in order, which go from memory one by one."""
+    found.reverse()
+    while found:
+        yield found.pop()
 
 
 class _Mapped:

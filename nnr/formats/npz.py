@@ -31,7 +31,7 @@ from numpy.lib import format as npy
 from ..errors import FormatError
 from .atomic import atomic_output
 from .extras import ml_dtype
-from .tensors import LazyTensors, Stored
+from .tensors import LazyTensors, Stored, each
 
 __all__ = ["load", "read", "save", "source", "write"]
 
@@ -133,9 +133,13 @@ def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
 def write(tensors: Mapping[str, np.ndarray], file: IO[bytes]) -> None:
     """As `save`, to an open file, which need not be seekable."""
     target: Any = file if _is_seekable(file) else _Forward(file)
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for name, tensor in tensors.items():
+    with (
+        zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
+        each(tensors, tensors) as found,
+    ):
+        for name, tensor in found:
             _write_array(archive, name, np.asanyarray(tensor))
+            del tensor  # before the next one is read
 
 
 class _Forward:

@@ -1,30 +1,30 @@
-"""Tensors in `.safetensors` files; needs the extra `nnr[safetensors]`.
+"""Tensors in `.safetensors` files; reading them needs the extra `nnr[safetensors]`.
 
-The package `safetensors` checks and writes the files. Values are read here by the offsets of the
+The package `safetensors` checks the files that are read. Values are read here by the offsets of the
 checked header, because its numpy interface has no bfloat16 and no 8-bit floats; those need the extra
-`nnr[bfloat16]`. The text metadata of a file is kept in the attribute `metadata` of the result. A model in
-several files is known by its index, `NAME.safetensors.index.json`.
+`nnr[bfloat16]`. Files are written here, tensor by tensor, with the bytes that the package gives: it wants
+the whole model in memory, and puts text metadata in an order that changes from run to run. The text metadata
+of a file is kept in the attribute `metadata` of the result. A model in several files is known by its index,
+`NAME.safetensors.index.json`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import json
 import math
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 import numpy as np
 
 from ..errors import FormatError
-from .atomic import atomic_path
+from .atomic import atomic_output, atomic_path
 from .extras import ml_dtype, require
 from .shards import divided, index_text, weight_map
-from .tensors import Extent, LazyTensors, Stored, Tensors
+from .tensors import Extent, LazyTensors, Stored, Tensors, each, stored_of
 
 __all__ = ["INDEX", "is_index", "load", "read", "save", "source", "topology", "write"]
 
@@ -54,7 +54,14 @@ _ML_DTYPES = {
     "F8_E4M3FNUZ": "float8_e4m3fnuz",
     "F8_E5M2FNUZ": "float8_e5m2fnuz",
 }
-_WRITABLE = frozenset(_NUMPY.values()) | frozenset(list(_ML_DTYPES.values())[:4])
+_CODES = {name: code for code, name in (_NUMPY | _ML_DTYPES).items()}
+
+#: Types in the order in which their tensors stand in a file, by alignment, the widest first.
+_ORDER = (
+    "U64", "I64", "F64", "C64", "F32", "U32", "I32", "BF16", "F16", "U16", "I16",
+    "F8_E5M2FNUZ", "F8_E4M3FNUZ", "F8_E8M0", "F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL",
+)  # fmt: skip
+_RANK = {code: rank for rank, code in enumerate(_ORDER)}
 
 
 def _package(module: str = "safetensors") -> Any:
@@ -114,19 +121,16 @@ def save(
 
     Raises:
         FormatError: a name or a type that the format cannot hold.
-        MissingExtraError: `safetensors` is not installed.
         OSError: the file cannot be written.
     """
-    package = _package("safetensors.numpy")
     metadata = _metadata(tensors)
     if metadata is None and like is not None:
         metadata = source(like).metadata or None
     elif metadata is None and topology is not None:
         metadata = _metadata_in(topology)
     if not is_index(path):
-        ready = {name: _writable(name, tensor) for name, tensor in tensors.items()}
-        with atomic_path(path, overwrite=overwrite) as target:
-            _save_to(package, ready, target, path, metadata)
+        with atomic_output(path, overwrite=overwrite) as file:
+            _write(tensors, list(tensors), file, metadata)
         return
     shards = _shards_like(like, tensors) if like is not None and is_index(like) else None
     if shards is None:
@@ -136,10 +140,8 @@ def save(
         index = stack.enter_context(atomic_path(path, overwrite=overwrite))
         for shard, names in shards.items():
             at = os.path.join(os.path.dirname(path), shard)
-            target = stack.enter_context(atomic_path(at, overwrite=overwrite))
-            ready = {name: _writable(name, tensors[name]) for name in names}
-            total += sum(array.nbytes for array in ready.values())
-            _save_to(package, ready, target, at, metadata)
+            with open(stack.enter_context(atomic_path(at, overwrite=overwrite)), "wb") as file:
+                total += _write(tensors, names, file, metadata)
         index.write_text(index_text(shards, total, tensors), encoding="utf-8")
 
 
@@ -164,8 +166,7 @@ def _metadata_in(topology: bytes) -> dict[str, str] | None:
 
 def write(tensors: Mapping[str, np.ndarray], file: IO[bytes]) -> None:
     """As `save`, to an open file."""
-    ready = {name: _writable(name, tensor) for name, tensor in tensors.items()}
-    file.write(_package("safetensors.numpy").save(ready, metadata=_metadata(tensors)))
+    _write(tensors, list(tensors), file, _metadata(tensors))
 
 
 def is_index(path: str | os.PathLike[str]) -> bool:
@@ -173,23 +174,39 @@ def is_index(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).lower().endswith(INDEX)
 
 
-def _save_to(
-    package: Any,
-    ready: dict[str, np.ndarray],
-    target: Path,
-    path: str | os.PathLike[str],
-    metadata: dict[str, str] | None,
-) -> None:
-    if not target.is_file():
-        target.write_bytes(package.save(ready, metadata=metadata))
-        return
-    try:
-        package.save_file(ready, os.fspath(target), metadata=metadata)
-    except _package().SafetensorError as error:
-        text = str(error)
-        if "os error" in text:  # a full disk, say, which the package wraps
-            raise OSError(errno.EIO, text, os.fspath(path)) from None
-        raise FormatError(text) from None
+def _write(
+    tensors: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    file: IO[bytes],
+    metadata: Mapping[str, str] | None,
+) -> int:
+    """Write the tensors called `names`; the bytes of their data."""
+    stored = {name: stored_of(tensors, name) for name in names}
+    codes = {name: _code(name, stored[name].dtype) for name in names}
+    order = sorted(names, key=lambda name: (_RANK[codes[name]], name))
+    header: dict[str, Any] = {}
+    if metadata:
+        header["__metadata__"] = dict(sorted(metadata.items()))
+    end = 0
+    for name in order:
+        begin, end = end, end + stored[name].nbytes
+        shape = list(stored[name].shape)
+        header[name] = {"dtype": codes[name], "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    with each(tensors, order) as found:
+        for name, tensor in found:
+            array = np.asarray(tensor, order="C")
+            if array.shape != stored[name].shape or array.dtype != stored[name].dtype:
+                raise FormatError(
+                    f"tensor {name!r} is {list(array.shape)} of {array.dtype}, and was announced as "
+                    f"{list(stored[name].shape)} of {stored[name].dtype}"
+                )
+            array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            file.write(array.reshape(-1).view(np.uint8).data)
+            del tensor, array  # before the next one is read
+    return end
 
 
 def _single_source(path: str | os.PathLike[str]) -> LazyTensors:
@@ -276,17 +293,17 @@ def _dtype(name: str, code: str) -> np.dtype[Any]:
     raise FormatError(f"tensor {name!r} has type {code}, which is not supported")
 
 
-def _writable(name: str, tensor: np.ndarray) -> np.ndarray:
-    array = np.asarray(tensor, order="C")
-    if array.dtype.name not in _WRITABLE:
-        raise FormatError(f"tensor {name!r} has type {array.dtype}, which a safetensors file cannot hold")
+def _code(name: str, dtype: np.dtype[Any]) -> str:
+    code = _CODES.get(dtype.name)
+    if code is None:
+        raise FormatError(f"tensor {name!r} has type {dtype}, which a safetensors file cannot hold")
     if name == "__metadata__":
         raise FormatError("a safetensors file cannot hold a tensor called '__metadata__'")
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
         raise FormatError(f"tensor name {name!r} is not Unicode text") from None
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    return code
 
 
 def _metadata(tensors: Mapping[str, np.ndarray]) -> dict[str, str] | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from ..errors import FormatError
-from .tensors import nbytes_of
+from .tensors import stored_of
 
 __all__ = ["divided", "index_text", "weight_map"]
 
@@ -56,7 +56,7 @@ def divided(
     for name in tensors:
         original = (ties or {}).get(name)
         if original is None:
-            size = nbytes_of(tensors, name)
+            size = stored_of(tensors, name).nbytes
             if groups[-1] and used + size > shard_bytes:
                 groups.append([])
                 used = 0

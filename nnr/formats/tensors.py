@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +22,10 @@ __all__ = [
     "Stored",
     "Tensors",
     "check_all_fit",
+    "each",
     "fitted",
-    "nbytes_of",
     "proportionate",
+    "stored_of",
 ]
 
 
@@ -136,6 +138,10 @@ class LazyTensors(Mapping[str, np.ndarray]):
         """Shape and type of a tensor, and the function that reads it."""
         return self._entries[name]
 
+    def each(self, names: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+        """Names and tensors in the order asked for, each read at its turn. Errors as of reading one."""
+        return ((name, self[name]) for name in names)
+
     def load(self) -> Tensors:
         """All tensors, those that are tied as one and the same array."""
         tensors = Tensors(metadata=self.metadata)
@@ -146,11 +152,24 @@ class LazyTensors(Mapping[str, np.ndarray]):
         return tensors
 
 
-def nbytes_of(tensors: Mapping[str, np.ndarray], name: str) -> int:
-    """Bytes of a tensor, without reading it where that can be avoided."""
+def stored_of(tensors: Mapping[str, np.ndarray], name: str) -> Stored:
+    """Shape and type of a tensor, without reading it where that can be avoided."""
     if isinstance(tensors, LazyTensors):
-        return math.prod(tensors.shape(name)) * tensors.dtype(name).itemsize
-    return tensors[name].nbytes
+        return tensors.stored(name)
+    return Stored.of(np.asanyarray(tensors[name]))
+
+
+@contextlib.contextmanager
+def each(
+    tensors: Mapping[str, np.ndarray], names: Iterable[str]
+) -> Iterator[Iterator[tuple[str, np.ndarray]]]:
+    """Names and tensors in the order of `names`, each read at its turn; nothing is read after the block."""
+    found = tensors.each(names) if isinstance(tensors, LazyTensors) else ((n, tensors[n]) for n in names)
+    try:
+        yield found
+    finally:
+        if isinstance(found, Generator):
+            found.close()
 
 
 def fitted(
