@@ -85,11 +85,12 @@ def run(
     """Verdicts in the order of the vectors; what is in work when the generator is closed is ended.
 
     Args:
-        timeout: seconds for one vector.
+        timeout: seconds for one vector; may be infinite.
         jobs: vectors at a time.
         until: stop after a result for which this is true; vectors in work are still finished.
     """
     stopped = threading.Event()
+    timeout = min(timeout, threading.TIMEOUT_MAX)
 
     def one(vector: Vector) -> Result | None:
         if stopped.is_set():

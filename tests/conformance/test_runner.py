@@ -130,6 +130,11 @@ def test_our_decoder_runs_apart(tmp_path: Path, patch: str, verdict: Verdict) ->
     assert [result.verdict for result in results] == [verdict, verdict]
 
 
+@pytest.mark.parametrize("decoder", [OwnDecoder(SUITE), CommandDecoder(_OURS)], ids=["own", "command"])
+def test_a_vector_may_have_all_the_time(decoder: CommandDecoder | OwnDecoder) -> None:
+    assert _one(decoder, GOOD, timeout=float("inf")).verdict is Verdict.PASS
+
+
 def test_results_keep_the_order_of_the_vectors() -> None:
     names = [vector.name for vector in SUITE][:40]
     results = run([SUITE[name] for name in names], OwnDecoder(SUITE), jobs=3)
