@@ -113,7 +113,7 @@ NNR_NOINLINE void encode_zeros(arithmetic_encoder *coder, const model_tables *ta
     arithmetic_encoder e = *coder;
     encoder_flush(&e);
     if (next_state(state, 0) == state) {
-        context *there = &contexts[CTX_SIG + 3 * state];
+        context *there = &contexts[sig_context(state, 0)];
         context ctx = *there; /* one for the whole run, so it can live in registers */
         for (; fours > 0; fours--) {
             encode_zero(&e, tables, &ctx);
@@ -125,9 +125,9 @@ NNR_NOINLINE void encode_zeros(arithmetic_encoder *coder, const model_tables *ta
         }
         *there = ctx;
     } else {
-        context *a = &contexts[CTX_SIG + 3 * state], *b = &contexts[CTX_SIG + 3 * state_after_zeros(state, 1)];
-        context *c = &contexts[CTX_SIG + 3 * state_after_zeros(state, 2)];
-        context *d = &contexts[CTX_SIG + 3 * state_after_zeros(state, 3)];
+        context *a = &contexts[sig_context(state, 0)], *b = &contexts[sig_context(state_after_zeros(state, 1), 0)];
+        context *c = &contexts[sig_context(state_after_zeros(state, 2), 0)];
+        context *d = &contexts[sig_context(state_after_zeros(state, 3), 0)];
         for (; fours > 0; fours--) {
             encode_zero(&e, tables, a);
             encode_zero(&e, tables, b);

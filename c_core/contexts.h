@@ -10,10 +10,10 @@ enum {
     MAX_UNARY_LENGTH = 256,
     MAX_ESCAPE = 32, /* 31 in the specification, 32 in its legacy mode (README D1) */
 
-    CTX_SIG = 0,                           /* 3*state + neighbour class */
-    CTX_SIG_BASE = CTX_SIG + 24,           /* temporal base: 2*state + magnitude class */
-    CTX_SIG_HISTORY = CTX_SIG_BASE + 16,   /* history positions: state */
-    CTX_SIGN = CTX_SIG_HISTORY + 8,        /* neighbour class */
+    SIG_STRIDE = 4,                        /* from state to state; not all are in use */
+    CTX_SIG = 0,                           /* SIG_STRIDE*state + neighbour class */
+    CTX_SIG_AIDED = CTX_SIG + 32,          /* SIG_STRIDE*state + aid */
+    CTX_SIGN = CTX_SIG_AIDED + 32,         /* neighbour class */
     CTX_SIGN_BASE = CTX_SIGN + 3,          /* temporal base: 1 if it is positive */
     CTX_ESCAPE = CTX_SIGN_BASE + 2,        /* "GTX2": bin of the exponent */
     CTX_SHIFT = CTX_ESCAPE + MAX_ESCAPE,   /* shift_idx_minus_1_present_flag */
@@ -22,6 +22,19 @@ enum {
     /* with a temporal base: CTX_GREATER + 2*unary length + 2*j + class */
     CTX_COUNT = CTX_GREATER + 4 * MAX_UNARY_LENGTH
 };
+
+/* What may choose the context of a significance in the neighbour's place. */
+enum { AID_NONE, AID_SMALL_BASE, AID_LARGE_BASE, AID_HISTORY, AIDS };
+
+NNR_INLINE unsigned sig_context(unsigned state, unsigned neighbour)
+{
+    return CTX_SIG + SIG_STRIDE * state + neighbour;
+}
+
+NNR_INLINE unsigned aided_sig_context(unsigned state, unsigned aid)
+{
+    return CTX_SIG_AIDED + SIG_STRIDE * state + aid;
+}
 
 /* Neighbour class: 0 for zero, 1 for negative, 2 for positive. */
 NNR_INLINE unsigned neighbour_class(int64_t index)

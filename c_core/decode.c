@@ -20,10 +20,6 @@
 
 typedef char context_count_agrees[(int)CTX_COUNT == (int)NNR_CONTEXT_COUNT ? 1 : -1];
 
-enum {
-    CHUNK = 4096 /* positions between two looks at the bit position; fits the first-level cache */
-};
-
 void nnr_decoder_fail(nnr_decoder *decoder, const arithmetic_decoder *d, int status)
 {
     if (decoder->status == NNR_OK) {
@@ -80,84 +76,87 @@ NNR_INLINE void decode_run(nnr_decoder *decoder, const tensor_layout *layout, co
     const int unary_length = layout->unary_length;
     unsigned state = decoder->state;
     unsigned neighbour = decoder->neighbour;
-    int64_t row, col;
+    int64_t left, row, col;
 
-    for (row = 0; row < r->height; row++) {
-        const int64_t start = r->first + row * r->stride;
-        int32_t *levels = layout->levels + start;
-        const int32_t *base = aux && layout->base ? layout->base + start : NULL;
-        const uint8_t *history = aux && layout->history ? layout->history + start : NULL;
+    for (left = 0; left < r->width; left += r->side) {
+        const int64_t width = smaller(r->side, r->width - left);
+        for (row = 0; row < r->height; row++) {
+            const int64_t start = r->first + left + row * r->stride;
+            int32_t *levels = layout->levels + start;
+            const int32_t *base = aux && layout->base ? layout->base + start : NULL;
+            const uint8_t *history = aux && layout->history ? layout->history + start : NULL;
 
-        for (col = 0; col < r->width; col++) {
-            int64_t base_level = base ? base[col] : 0;
-            int64_t base_size = base_level < 0 ? -base_level : base_level;
-            int64_t magnitude = 1, limit, level;
-            unsigned sig = CTX_SIG + 3 * state + neighbour;
-            unsigned sign = CTX_SIGN + neighbour;
-            context *greater;
-            uint64_t negative, more;
-            int j = 0;
+            for (col = 0; col < width; col++) {
+                int64_t base_level = base ? base[col] : 0;
+                int64_t base_size = base_level < 0 ? -base_level : base_level;
+                int64_t magnitude = 1, limit, level;
+                unsigned sig = sig_context(state, neighbour);
+                unsigned sign = CTX_SIGN + neighbour;
+                context *greater;
+                uint64_t negative, more;
+                int j = 0;
 
-            if (aux && base_level != 0) {
-                sig = CTX_SIG_BASE + 2 * state + (base_size > 1);
-                sign = CTX_SIGN_BASE + (base_level > 0);
-            }
-            if (aux && history && history[col])
-                sig = CTX_SIG_HISTORY + state;
-
-            refill(&d);
-            if (!decode_likely_bin(&d, tables, &contexts[sig])) {
-                levels[col] = 0;
-                neighbour = 0;
-                if (dq)
-                    state = next_state(state, 0);
-                continue;
-            }
-            if (bounded && layout->one_sided)
-                negative = layout->limit[0] > 0 ? 0 : ~(uint64_t)0;
-            else
-                negative = decode_bin_mask(&d, tables, &contexts[sign]);
-            limit = bounded ? layout->limit[negative & 1] : INT64_MAX;
-
-            greater = &contexts[CTX_GREATER + (negative & 1)];
-            if (aux && base_level != 0)
-                greater = &contexts[CTX_GREATER + 2 * unary_length];
-            more = !bounded || limit > 1;
-            if (more) {
-                more = decode_bin_mask(&d, tables, greater) & 1; /* a base is never below 0 */
-                magnitude += (int64_t)more;
-                j = 1;
-            }
-            while (more && j < unary_length && (!bounded || magnitude < limit)) {
-                unsigned class_by_base = aux && base_level != 0 && base_size < j;
-                if (j % 4 == 3)
-                    refill(&d);
-                more = decode_likely_bin(&d, tables, &greater[2 * j + (int)class_by_base]);
-                magnitude += (int64_t)more;
-                j++;
-            }
-            if (NNR_UNLIKELY(more && j == unary_length && (!bounded || magnitude < limit))) {
-                arithmetic_decoder cold = d; /* only the copy has its address taken */
-                magnitude = nnr_decode_escape(&cold, tables, &contexts[CTX_ESCAPE], layout->escape_count,
-                                              magnitude, limit);
-                d = cold;
-                if (magnitude > nnr_largest_magnitude(dq ? (int)(state & 1) : -1, (int)(negative & 1))) {
-                    nnr_decoder_fail(decoder, &cold, NNR_ERR_LEVEL);
-                    magnitude = 1;
+                if (aux && base_level != 0) {
+                    sig = aided_sig_context(state, base_size > 1 ? AID_LARGE_BASE : AID_SMALL_BASE);
+                    sign = CTX_SIGN_BASE + (base_level > 0);
                 }
-                if (bounded && magnitude > limit) {
-                    nnr_decoder_fail(decoder, &cold, NNR_ERR_CODEBOOK_INDEX);
-                    magnitude = 1;
-                }
-            }
+                if (aux && history && history[col])
+                    sig = aided_sig_context(state, AID_HISTORY);
 
-            level = magnitude;
-            if (dq) {
-                level = 2 * magnitude - (int64_t)(state & 1);
-                state = next_state(state, (unsigned)magnitude & 1);
+                refill(&d);
+                if (!decode_likely_bin(&d, tables, &contexts[sig])) {
+                    levels[col] = 0;
+                    neighbour = 0;
+                    if (dq)
+                        state = next_state(state, 0);
+                    continue;
+                }
+                if (bounded && layout->one_sided)
+                    negative = layout->limit[0] > 0 ? 0 : ~(uint64_t)0;
+                else
+                    negative = decode_bin_mask(&d, tables, &contexts[sign]);
+                limit = bounded ? layout->limit[negative & 1] : INT64_MAX;
+
+                greater = &contexts[CTX_GREATER + (negative & 1)];
+                if (aux && base_level != 0)
+                    greater = &contexts[CTX_GREATER + 2 * unary_length];
+                more = !bounded || limit > 1;
+                if (more) {
+                    more = decode_bin_mask(&d, tables, greater) & 1; /* a base is never below 0 */
+                    magnitude += (int64_t)more;
+                    j = 1;
+                }
+                while (more && j < unary_length && (!bounded || magnitude < limit)) {
+                    unsigned class_by_base = aux && base_level != 0 && base_size < j;
+                    if (j % 4 == 3)
+                        refill(&d);
+                    more = decode_likely_bin(&d, tables, &greater[2 * j + (int)class_by_base]);
+                    magnitude += (int64_t)more;
+                    j++;
+                }
+                if (NNR_UNLIKELY(more && j == unary_length && (!bounded || magnitude < limit))) {
+                    arithmetic_decoder cold = d; /* only the copy has its address taken */
+                    magnitude = nnr_decode_escape(&cold, tables, &contexts[CTX_ESCAPE], layout->escape_count,
+                                                  magnitude, limit);
+                    d = cold;
+                    if (magnitude > nnr_largest_magnitude(dq ? (int)(state & 1) : -1, (int)(negative & 1))) {
+                        nnr_decoder_fail(decoder, &cold, NNR_ERR_LEVEL);
+                        magnitude = 1;
+                    }
+                    if (bounded && magnitude > limit) {
+                        nnr_decoder_fail(decoder, &cold, NNR_ERR_CODEBOOK_INDEX);
+                        magnitude = 1;
+                    }
+                }
+
+                level = magnitude;
+                if (dq) {
+                    level = 2 * magnitude - (int64_t)(state & 1);
+                    state = next_state(state, (unsigned)magnitude & 1);
+                }
+                neighbour = 2 - (unsigned)(negative & 1);
+                levels[col] = (int32_t)((level ^ (int64_t)negative) - (int64_t)negative);
             }
-            neighbour = 2 - (unsigned)(negative & 1);
-            levels[col] = (int32_t)((level ^ (int64_t)negative) - (int64_t)negative);
         }
     }
     decoder->arithmetic = d;
@@ -237,11 +236,12 @@ static void finish_levels(const nnr_decoder *decoder, const tensor_layout *layou
         nnr_dequantize_in_place(layout->levels + first, count, layout->step);
 }
 
-int nnr_next_run(nnr_decoder *decoder, row_major_walk *walk, run *r)
+/* The next run in row-major order. */
+static int next_stretch(nnr_decoder *decoder, scan_walk *walk, run *r)
 {
     const tensor_layout *layout = &decoder->layout;
     while (walk->next == walk->end) {
-        if (walk->row == layout->rows)
+        if (walk->row == walk->last_row)
             return 0;
         walk->next = walk->row * layout->cols;
         if (layout->skip && layout->skip[walk->row]) {
@@ -258,23 +258,9 @@ int nnr_next_run(nnr_decoder *decoder, row_major_walk *walk, run *r)
     }
     r->first = walk->next;
     r->height = 1;
-    r->width = r->stride = smaller(walk->end - walk->next, CHUNK);
+    r->width = r->stride = r->side = smaller(walk->end - walk->next, RUN_LEVELS);
     walk->next += r->width;
     return 1;
-}
-
-void nnr_finish_run(const nnr_decoder *decoder, const run *r)
-{
-    finish_levels(decoder, &decoder->layout, r->first, r->width);
-}
-
-void nnr_decode_walk(nnr_decoder *decoder, row_major_walk *walk)
-{
-    run r;
-    while (decoder->status == NNR_OK && nnr_next_run(decoder, walk, &r)) {
-        decode_positions(decoder, &decoder->layout, &r);
-        nnr_finish_run(decoder, &r);
-    }
 }
 
 /* (decoding 3.1) */
@@ -293,47 +279,83 @@ static void put_entry(const nnr_decoder *decoder, int64_t *entry)
     entry[2] = decoder->state;
 }
 
-/* One row of blocks: matrix rows top .. top + height - 1. */
-static void decode_block_row(nnr_decoder *decoder, const tensor_layout *layout, int64_t top, int64_t height)
+/* (decoding 9.2) Returns 0 if the offset does not allow it. */
+static int start_block_row(nnr_decoder *decoder, scan_walk *walk)
 {
-    int64_t left, row;
-    for (left = 0; left < layout->cols && decoder->status == NNR_OK; left += layout->side) {
-        const int64_t width = smaller(layout->side, layout->cols - left);
-        const int64_t first = top * layout->cols + left;
+    const tensor_layout *layout = &decoder->layout;
+    walk->height = smaller(layout->side, layout->rows - walk->row);
+    walk->next = walk->row * layout->cols;
+    walk->end = walk->next + layout->cols;
+    walk->below = 0;
+    if (walk->entries)
+        put_entry(decoder, walk->entries + 3 * (walk->row / layout->side));
+    walk->row += walk->height;
+    reset_contexts(decoder, layout);
+    decoder->neighbour = 0;
+    if ((layout->rows > layout->side || layout->legacy) && !reset_range(&decoder->arithmetic)) {
+        fail_offset(decoder);
+        return 0;
+    }
+    return 1;
+}
+
+/* The next run of a block scan: some blocks, or a row of a block where rows are skipped. */
+static int next_blocks(nnr_decoder *decoder, scan_walk *walk, run *r)
+{
+    const tensor_layout *layout = &decoder->layout;
+    const int64_t side = layout->side;
+    for (;;) {
+        if (walk->next == walk->end && (walk->row >= walk->last_row || !start_block_row(decoder, walk)))
+            return 0;
+        r->first = walk->next;
+        r->stride = layout->cols;
+        r->side = side;
         if (!layout->skip) {
-            const run block = {first, height, width, layout->cols};
-            decode_positions(decoder, layout, &block);
-            continue;
+            r->height = walk->height;
+            r->width = smaller(walk->end - walk->next, RUN_LEVELS / (side * side) * side);
+            walk->next += r->width;
+            return 1;
         }
-        for (row = 0; row < height; row++) {
-            const run segment = {first + row * layout->cols, 1, width, layout->cols};
-            if (layout->skip[top + row])
-                skip_segment(decoder, layout, segment.first, width);
-            else
-                decode_positions(decoder, layout, &segment);
+        r->first += walk->below * layout->cols;
+        r->height = 1;
+        r->width = smaller(walk->end - walk->next, side);
+        walk->below++;
+        if (walk->below == walk->height) {
+            walk->below = 0;
+            walk->next += r->width;
         }
+        if (!layout->skip[r->first / layout->cols])
+            return 1;
+        skip_segment(decoder, layout, r->first, r->width);
+        finish_levels(decoder, layout, r->first, r->width);
     }
 }
 
-/* (decoding 9.2) `count` rows of blocks from number `first` on. `entries`, if any, receives position, offset
-   and state at the start of each. */
-static void decode_blocks(nnr_decoder *decoder, const tensor_layout *layout, int64_t first, int64_t count,
-                          int64_t *entries)
+void nnr_start_walk(const nnr_decoder *decoder, scan_walk *walk, const nnr_tensor *tensor)
 {
-    int64_t number;
-    for (number = first; number < first + count && decoder->status == NNR_OK; number++) {
-        const int64_t top = number * layout->side;
-        const int64_t height = smaller(layout->side, layout->rows - top);
-        if (entries)
-            put_entry(decoder, entries + 3 * number);
-        reset_contexts(decoder, layout);
-        decoder->neighbour = 0;
-        if ((layout->rows > layout->side || layout->legacy) && !reset_range(&decoder->arithmetic)) {
-            fail_offset(decoder);
-            return;
-        }
-        decode_block_row(decoder, layout, top, height);
-        finish_levels(decoder, layout, top * layout->cols, height * layout->cols);
+    memset(walk, 0, sizeof *walk);
+    walk->last_row = decoder->layout.cols > 0 ? decoder->layout.rows : 0;
+    walk->entries = pointer_of(tensor->entry_list);
+}
+
+int nnr_next_run(nnr_decoder *decoder, scan_walk *walk, run *r)
+{
+    return decoder->layout.side > 0 ? next_blocks(decoder, walk, r) : next_stretch(decoder, walk, r);
+}
+
+void nnr_finish_run(const nnr_decoder *decoder, const run *r)
+{
+    int64_t row;
+    for (row = 0; row < r->height; row++)
+        finish_levels(decoder, &decoder->layout, r->first + row * r->stride, r->width);
+}
+
+void nnr_decode_walk(nnr_decoder *decoder, scan_walk *walk)
+{
+    run r;
+    while (decoder->status == NNR_OK && nnr_next_run(decoder, walk, &r)) {
+        decode_positions(decoder, &decoder->layout, &r);
+        nnr_finish_run(decoder, &r);
     }
 }
 
@@ -425,22 +447,12 @@ void nnr_open_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *ten
     nnr_check_truncation(decoder);
 }
 
-void nnr_decode_opened(nnr_decoder *decoder, nnr_tensor *tensor)
-{
-    const tensor_layout *layout = &decoder->layout;
-    row_major_walk walk = {0, 0, 0};
-    if (decoder->status != NNR_OK || layout->rows == 0 || layout->cols == 0)
-        return;
-    if (layout->side > 0)
-        decode_blocks(decoder, layout, 0, block_rows(layout), pointer_of(tensor->entry_list));
-    else
-        nnr_decode_walk(decoder, &walk);
-}
-
 static void decode_tensor(nnr_decoder *decoder, const nnr_unit *unit, nnr_tensor *tensor)
 {
+    scan_walk walk;
     nnr_open_tensor(decoder, unit, tensor);
-    nnr_decode_opened(decoder, tensor);
+    nnr_start_walk(decoder, &walk, tensor);
+    nnr_decode_walk(decoder, &walk);
 }
 
 /* (decoding 2.5, 2.6) The unit must end here, to the bit. */
@@ -660,6 +672,7 @@ int nnr_decoder_read_block_rows(nnr_decoder *decoder, const nnr_decoder *opened,
                                 const int64_t *entry)
 {
     const tensor_layout *layout;
+    scan_walk walk;
     if (!decoder || !opened || !entry || opened->status != NNR_OK)
         return NNR_ERR_ARGUMENT;
     layout = &opened->layout;
@@ -668,14 +681,21 @@ int nnr_decoder_read_block_rows(nnr_decoder *decoder, const nnr_decoder *opened,
         entry[0] > 8 * opened->arithmetic.size || entry[1] < 0 || entry[1] > 255 || entry[2] < 0 ||
         entry[2] >= NNR_DQ_STATES)
         return NNR_ERR_ARGUMENT;
-    if (decoder != opened)
+    if (decoder != opened) {
         memcpy(decoder->parameter, opened->parameter, sizeof decoder->parameter);
+        decoder->layout = opened->layout;
+    }
     decoder->status = NNR_OK;
     decoder->failed_at = 0;
     decoder->state = layout->dq ? (unsigned)entry[2] : 0;
     decoder_seek(&decoder->arithmetic, opened->arithmetic.data, opened->arithmetic.size, entry[0],
                  (uint64_t)entry[1]);
-    decode_blocks(decoder, layout, first, count, NULL);
+    memset(&walk, 0, sizeof walk);
+    walk.row = first * layout->side;
+    walk.last_row = smaller((first + count) * layout->side, layout->rows);
+    nnr_decode_walk(decoder, &walk);
+    if (decoder != opened)
+        decoder->layout.rows = decoder->layout.side = 0; /* it stands open there alone */
     return decoder->status;
 }
 

@@ -160,7 +160,7 @@ static void put_stretch(nnr_encoder *encoder, const tensor_layout *layout, int64
 {
     while (first < end) {
         const int64_t count = smaller(end - first, RUN_POSITIONS);
-        const run r = {first, 1, count, count};
+        const run r = {first, 1, count, count, count};
         put_run(encoder, layout, &r);
         first += count;
     }
@@ -189,7 +189,7 @@ static void put_block_row(nnr_encoder *encoder, const tensor_layout *layout, int
     for (left = 0; left < layout->cols; left += layout->side) {
         const int64_t width = smaller(layout->side, layout->cols - left);
         for (row = top; row < top + height; row++) {
-            const run segment = {row * layout->cols + left, 1, width, layout->cols};
+            const run segment = {row * layout->cols + left, 1, width, layout->cols, width};
             if (layout->skip && layout->skip[row])
                 put_skipped(encoder, layout);
             else

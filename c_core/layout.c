@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "tables.h"
+
 int nnr_unit_is_sound(const nnr_unit *unit, int64_t tensor_count)
 {
     return unit->payload_size >= 0 && unit->payload_size <= (int64_t)1 << 48 &&
@@ -75,18 +77,23 @@ static parameter_slot *put(parameter_slot *slot, int ctx, int is_coded)
 
 int nnr_parameter_slots(const tensor_layout *layout, parameter_slot *slots)
 {
-    const int coded = !nnr_codes_nothing(layout), bounded = layout->bounded, dq = layout->dq;
+    const int coded = !nnr_codes_nothing(layout), bounded = layout->bounded;
+    const unsigned states = layout->dq ? NNR_DQ_STATES : 1;
     const int64_t most = layout->limit[0] > layout->limit[1] ? layout->limit[0] : layout->limit[1];
     const int n = layout->unary_length;
     parameter_slot *slot = slots;
+    unsigned state;
     int k;
 
-    for (k = 0; k < (dq ? 24 : 3); k++)
-        slot = put(slot, CTX_SIG + k, coded);
-    for (k = 0; layout->tca && k < (dq ? 16 : 2); k++)
-        slot = put(slot, CTX_SIG_BASE + k, coded);
-    for (k = 0; layout->hist_flag && k < (dq ? 8 : 1); k++)
-        slot = put(slot, CTX_SIG_HISTORY + k, coded);
+    for (state = 0; state < states; state++)
+        for (k = 0; k < 3; k++)
+            slot = put(slot, (int)sig_context(state, (unsigned)k), coded);
+    for (state = 0; layout->tca && state < states; state++) {
+        slot = put(slot, (int)aided_sig_context(state, AID_SMALL_BASE), coded);
+        slot = put(slot, (int)aided_sig_context(state, AID_LARGE_BASE), coded);
+    }
+    for (state = 0; layout->hist_flag && state < states; state++)
+        slot = put(slot, (int)aided_sig_context(state, AID_HISTORY), coded);
     for (k = 0; k < (layout->tca ? 5 : 3); k++)
         slot = put(slot, CTX_SIGN + k, coded && !layout->one_sided);
     for (k = 0; k < 2 * n; k++)

@@ -30,9 +30,10 @@ typedef struct {
     float step;
 } tensor_layout;
 
-/* A run of samples: `height` times `width` positions, in rows `stride` apart. */
+/* A run of samples: `height` times `width` positions, in rows `stride` apart; of each row `side` positions, then
+   those below them, and so on. */
 typedef struct {
-    int64_t first, height, width, stride;
+    int64_t first, height, width, stride, side;
 } run;
 
 /* One entry of shift_parameter_ids. */

@@ -18,13 +18,11 @@ static situation_bins bins_of(unsigned situation)
     situation_bins bins;
     if (situation >= SITUATION_BASE) {
         const int kind = (int)(situation - SITUATION_BASE) / 4;
-        bins.sig = kind == 2 ? CTX_SIG_HISTORY : CTX_SIG_BASE + kind;
-        bins.stride = kind == 2 ? 1 : 2;
+        bins.sig = (int)aided_sig_context(0, AID_SMALL_BASE + (unsigned)kind);
         bins.sign = CTX_SIGN_BASE + (int)(situation >> 1 & 1);
     } else {
         const int neighbour = (int)(situation % SITUATION_HISTORY) / 2;
-        bins.sig = situation >= SITUATION_HISTORY ? CTX_SIG_HISTORY : CTX_SIG + neighbour;
-        bins.stride = situation >= SITUATION_HISTORY ? 1 : 3;
+        bins.sig = situation >= SITUATION_HISTORY ? (int)aided_sig_context(0, AID_HISTORY) : CTX_SIG + neighbour;
         bins.sign = CTX_SIGN + neighbour;
     }
     return bins;

@@ -24,9 +24,9 @@ enum {
     REPLAY_LEVELS = 64 /* most levels between two calls of nnr_rate_adapt */
 };
 
-/* (decoding 6) Contexts of a situation: significance is sig + stride * state. */
+/* (decoding 6) Contexts of a situation: significance is sig + SIG_STRIDE * state. */
 typedef struct {
-    int sig, stride, sign;
+    int sig, sign;
 } situation_bins;
 
 typedef struct {

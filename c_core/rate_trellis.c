@@ -122,7 +122,7 @@ NNR_NOINLINE void tabulate_rows(rate_trellis *t)
         const situation_bins *bins = &t->model.bins[situation];
         const uint32_t sign_price = bin_price(&t->model, bins->sign, situation & 1);
         for (lane = 0; lane < 8; lane++) {
-            const int ctx = bins->sig + bins->stride * LANE_STATE[lane];
+            const int ctx = bins->sig + SIG_STRIDE * LANE_STATE[lane];
             row->zero[lane] = t->model.unit * (float)bin_price(&t->model, ctx, 0);
             row->some[lane] = t->model.unit * (float)(bin_price(&t->model, ctx, 1) + sign_price);
         }
@@ -275,7 +275,7 @@ NNR_NOINLINE void replay(rate_trellis *t, int64_t first, int64_t count, unsigned
         const situation_bins *bins =
             &t->model.bins[zero_before ? t->costs[i].behind_zero : t->costs[i].behind_other];
         const int state = t->trace[p] >> 3 & 7;
-        note_level(&t->model, bins->sig + bins->stride * state, bins->sign, index, piece->negative[p], piece->base[p]);
+        note_level(&t->model, bins->sig + SIG_STRIDE * state, bins->sign, index, piece->negative[p], piece->base[p]);
         zero_before = index == 0;
     }
     nnr_rate_adapt(&t->model);

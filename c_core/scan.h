@@ -46,6 +46,7 @@ NNR_INLINE run scan_piece(const scan_pieces *s, int64_t number)
         r.width = smaller(PIECE_POSITIONS, s->rows * s->cols - r.first);
         r.stride = r.width;
     }
+    r.side = r.width;
     return r;
 }
 

@@ -207,11 +207,11 @@ static void put_zeros(search *s, unsigned state, unsigned fours)
 {
     unsigned i;
     if (next_state(state, 0) == state) {
-        put_zero_bins(s, CTX_SIG + 3 * state, 4 * fours);
+        put_zero_bins(s, sig_context(state, 0), 4 * fours);
         return;
     }
     for (i = 0; i < 4; i++)
-        put_zero_bins(s, CTX_SIG + 3 * state_after_zeros(state, i), fours);
+        put_zero_bins(s, sig_context(state_after_zeros(state, i), 0), fours);
 }
 
 void nnr_search_tokens(search *s, const token *tokens, const token *end)

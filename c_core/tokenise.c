@@ -12,7 +12,7 @@
 void nnr_tokenise_start(tokeniser *t, const tensor_layout *layout, int doubled)
 {
     const int n = layout->unary_length;
-    unsigned negative, magnitude, size, state, j;
+    unsigned negative, magnitude, size, state, aid, j;
 
     t->state = 0;
     t->neighbour = 0;
@@ -27,13 +27,12 @@ void nnr_tokenise_start(tokeniser *t, const tensor_layout *layout, int doubled)
         for (j = 0; j < 4; j++)
             t->behind_zeros[state][j] = (uint8_t)state_after_zeros(state, j);
         for (j = 0; j < 3; j++) {
-            t->sig[BY_NEIGHBOUR][3 * state + j] = (token)((CTX_SIG + 3 * state + j) << 1);
-            t->sig[BY_SMALL_BASE][3 * state + j] = (token)((CTX_SIG_BASE + 2 * state) << 1);
-            t->sig[BY_LARGE_BASE][3 * state + j] = (token)((CTX_SIG_BASE + 2 * state + 1) << 1);
-            t->sig[BY_HISTORY][3 * state + j] = (token)((CTX_SIG_HISTORY + state) << 1);
+            t->sig[AID_NONE][3 * state + j] = (token)(sig_context(state, j) << 1);
+            for (aid = AID_SMALL_BASE; aid < AIDS; aid++)
+                t->sig[aid][3 * state + j] = (token)(aided_sig_context(state, aid) << 1);
         }
         for (j = 0; j < STRING_LENGTH; j++)
-            t->zeros[state][j] = (token)((CTX_SIG + 3 * state_after_zeros(state, j)) << 1);
+            t->zeros[state][j] = (token)(sig_context(state_after_zeros(state, j), 0) << 1);
     }
     memset(t->strings, 0, sizeof t->strings);
     memset(t->base_strings, 0, sizeof t->base_strings);
@@ -97,7 +96,7 @@ NNR_INLINE uint32_t absolute(int32_t level)
 NNR_INLINE token *put_zeros(const tokeniser *t, token *next, unsigned state, unsigned neighbour, unsigned count)
 {
     memcpy(next, t->zeros[state], sizeof t->zeros[0]);
-    next[0] = (token)((CTX_SIG + 3 * state + neighbour) << 1);
+    next[0] = (token)(sig_context(state, neighbour) << 1);
     if (NNR_UNLIKELY(count > STRING_LENGTH)) {
         const unsigned behind = next_state(state, 0), more = count - 1;
         next[1] = (token)(ZEROS_TOKEN | behind << 8 | more >> 2);
@@ -170,7 +169,7 @@ NNR_INLINE void tokenise_plain(tokeniser *t, const tensor_layout *layout, const 
                     state = t->behind_zeros[state][zeros & 3];
                 neighbour &= 0 - (unsigned)(zeros == 0);
                 zeros = 0;
-                next = put_bin(next, (int)(CTX_SIG + 3 * state + neighbour), 1);
+                next = put_bin(next, (int)sig_context(state, neighbour), 1);
                 next = put_nonzero(t, layout, next, levels[i], CTX_SIGN + neighbour, &state, &wrong, 0, dq, doubled,
                                    bounded);
                 neighbour = 2 - (unsigned)(levels[i] < 0);
@@ -200,7 +199,7 @@ static void find_aids(const int32_t *base, const uint8_t *history, int count, ui
         memset(aids, 0, (size_t)count);
     if (history)
         for (i = 0; i < count; i++)
-            aids[i] = history[i] ? BY_HISTORY : aids[i];
+            aids[i] = history[i] ? AID_HISTORY : aids[i];
 }
 
 /* Samples with a temporal base or history. */
@@ -264,15 +263,15 @@ void nnr_tokenise_plainly(tokeniser *t, const tensor_layout *layout, const run *
             const int64_t size = absolute(level);
             const int64_t magnitude = layout->dq ? (int64_t)index_size((uint32_t)size, odd) : size;
             const int64_t limit = t->doubled ? INT64_MAX : layout->limit[negative];
-            int sig = CTX_SIG + (int)(3 * t->state + t->neighbour);
+            unsigned sig = sig_context(t->state, t->neighbour);
             int sign = CTX_SIGN + (int)t->neighbour;
 
             if (base_level != 0) {
-                sig = CTX_SIG_BASE + (int)(2 * t->state) + (base_level < -1 || base_level > 1);
+                sig = aided_sig_context(t->state, base_level < -1 || base_level > 1 ? AID_LARGE_BASE : AID_SMALL_BASE);
                 sign = CTX_SIGN_BASE + (base_level > 0);
             }
             if (layout->history && layout->history[start + col])
-                sig = CTX_SIG_HISTORY + (int)t->state;
+                sig = aided_sig_context(t->state, AID_HISTORY);
 
             if (layout->dq) {
                 t->wrong_state |= level != 0 && ((unsigned)size & 1) != odd;
@@ -282,7 +281,7 @@ void nnr_tokenise_plainly(tokeniser *t, const tensor_layout *layout, const run *
                 t->wrong_index = 1;
             if (t->wrong_index || nnr_codes_nothing(layout))
                 continue;
-            next = put_bin(next, sig, level != 0);
+            next = put_bin(next, (int)sig, level != 0);
             t->neighbour = neighbour_class(level);
             if (level == 0)
                 continue;

@@ -25,9 +25,6 @@ enum {
     STRING_LENGTH = 16 /* tokens of a prepared unary string */
 };
 
-/* What chooses the context of a significance. */
-enum { BY_NEIGHBOUR, BY_SMALL_BASE, BY_LARGE_BASE, BY_HISTORY, SIG_AIDS };
-
 /* Where binarization stands between two runs of a tensor, and unary parts that are copied as a whole. */
 typedef struct {
     token *next;
@@ -39,7 +36,7 @@ typedef struct {
     int string_unary_length;
     uint32_t string_limit;                                /* largest magnitude that has a string */
     token strings[2][STRING_LENGTH][STRING_LENGTH]; /* by sign and magnitude */
-    token sig[SIG_AIDS][3 * NNR_DQ_STATES]; /* by state and neighbour class */
+    token sig[AIDS][3 * NNR_DQ_STATES]; /* by state and neighbour class */
     token zeros[NNR_DQ_STATES][STRING_LENGTH]; /* zeros behind a zero, by state */
     uint8_t behind_zeros[NNR_DQ_STATES][4];    /* state after 0 to 3 zeros */
     token base_strings[STRING_LENGTH][STRING_LENGTH][STRING_LENGTH]; /* by size of the temporal base and magnitude */

@@ -56,8 +56,8 @@ FAULTS = (
     Fault(
         "significance: context of the temporal base by the wrong magnitude",
         _DECODE,
-        "sig = CTX_SIG_BASE + 2 * state + (base_size > 1);",
-        "sig = CTX_SIG_BASE + 2 * state + (base_size > 2);",
+        "base_size > 1 ? AID_LARGE_BASE : AID_SMALL_BASE",
+        "base_size > 2 ? AID_LARGE_BASE : AID_SMALL_BASE",
     ),
     Fault(
         "sign: context of the temporal base swapped",
@@ -74,8 +74,8 @@ FAULTS = (
     Fault(
         "neighbour not cleared behind a zero",
         _DECODE,
-        "                levels[col] = 0;\n                neighbour = 0;",
-        "                levels[col] = 0;",
+        "                    levels[col] = 0;\n                    neighbour = 0;",
+        "                    levels[col] = 0;",
     ),
     Fault(
         "neighbour classes of signs swapped",
@@ -86,9 +86,9 @@ FAULTS = (
     Fault(
         "state of dependent quantization not advanced by a zero",
         _DECODE,
-        "                if (dq)\n                    state = next_state(state, 0);\n"
-        "                continue;",
-        "                continue;",
+        "                    if (dq)\n                        state = next_state(state, 0);\n"
+        "                    continue;",
+        "                    continue;",
     ),
     Fault(
         "dependent quantization: odd states not one nearer to zero",
@@ -130,14 +130,14 @@ FAULTS = (
     Fault(
         "contexts not reset where a block row starts",
         _DECODE,
-        "        reset_contexts(decoder, layout);\n",
+        "    reset_contexts(decoder, layout);\n",
         "",
     ),
     Fault(
         "neighbour not reset where a block row starts",
         _DECODE,
-        "        decoder->neighbour = 0;\n        if ((layout->rows > layout->side",
-        "        if ((layout->rows > layout->side",
+        "    decoder->neighbour = 0;\n    if ((layout->rows > layout->side",
+        "    if ((layout->rows > layout->side",
     ),
     Fault(
         "range reset before a single block row too",
@@ -176,14 +176,12 @@ FAULTS = (
         "n - 2 + ((int64_t)2 << k) < most",
         "n - 2 + ((int64_t)2 << k) <= most",
     ),
-    Fault(
-        "fast path: unary part one flag short", _INTERLEAVE, "node[1] = j + 1 < n ?", "node[1] = j + 2 < n ?"
-    ),
+    Fault("fast path: unary part one flag short", _INTERLEAVE, "if (j == n)", "if (j + 1 == n)"),
     Fault(
         "fast path: state behind an escape code by the wrong parity",
         _INTERLEAVE,
-        "next_state(state, (unsigned)magnitude & 1) : 0, 2 - negative)];",
-        "next_state(state, (unsigned)level & 1) : 0, 2 - negative)];",
+        "next_state(state, (unsigned)magnitude & 1) : 0) + 2 - negative];",
+        "next_state(state, (unsigned)level & 1) : 0) + 2 - negative];",
     ),
     Fault(
         "step size: fraction of the QP lost",
@@ -335,8 +333,7 @@ def check_places() -> None:
 
 
 def verdict_of(fault: Fault | None, suite: Suite) -> Result | None:
-    """The first vector that a copy of the checkout with this fault does not pass; None where it passes all.
-    """
+    """The first vector that a copy of the checkout with this fault does not pass; None if it passes all."""
     with tempfile.TemporaryDirectory(prefix="nnr-fault-") as name:
         copy = Path(name)
         copy_checkout(ROOT, copy)

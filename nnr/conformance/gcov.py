@@ -65,7 +65,7 @@ UNREACHABLE_LINES = {
     "if (!decoder->skip) {": _MEMORY,
     "NNR_ERR_MEMORY": _MEMORY,
     "decode_skip_list(decoder, layout);\nif (decoder->status != NNR_OK)": _MEMORY,
-    "if (entries)": _TESTS,
+    "if (walk->entries)": _TESTS,
     "if (tensor->skip_list)": _TESTS,
     "memcpy(pointer_of(tensor->skip_list)": _TESTS,
 }

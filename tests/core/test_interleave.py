@@ -60,25 +60,45 @@ def plain(rng: np.random.Generator, rows: int, cols: int, spread: float, dq_flag
 
 
 @st.composite
-def plain_payloads(draw: st.DrawFn) -> Payload:
-    """Of the kind that is decoded two at a time, several runs long or a few samples."""
+def lane_payloads(draw: st.DrawFn) -> Payload:
+    """Of the kinds that are decoded two at a time, several runs long or a few samples."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    shape = draw(st.sampled_from([(20, 20), (90, 101), (5000, 1), (1, 300), (3, 2)]))
+    kind = draw(st.sampled_from(["plain", "codebook", "temporal", "history", "both"]))
+    shapes = [(90, 101), (5000, 1), (64, 65)] if kind in ("temporal", "history", "both") else SHAPES
+    shape = draw(st.sampled_from(shapes))
     dq_flag = draw(st.integers(0, 1))
-    length = draw(st.sampled_from([1, 2, 11, 11, 11, 32, 33]))
+    length = draw(st.sampled_from([1, 2, 11, 11, 11, 16, 17, 32, 33]))
     spread = draw(st.sampled_from([0.02, 0.3, 1.0, 5.0, 300.0]))
-    members = [
-        plain(rng, *shape, spread, dq_flag, cabac_unary_length=length).samples[0]
-        for _ in range(draw(st.integers(1, 3)))
-    ]
-    for sample in members:
+    scan_order = draw(st.sampled_from([0, 0, 1, 2, 4]))
+    members = []
+    for _ in range(draw(st.integers(1, 3))):
+        indices = np.round(rng.laplace(size=shape) * spread).astype(np.int64)
+        fields = {"cabac_unary_length": length, "scan_order": scan_order}
+        if kind == "codebook":
+            below, above = (draw(st.sampled_from([0, 1, 2, length, length + 1, 40])) for _ in range(2))
+            indices = indices.clip(-below, above)
+            fields |= {"codebook_size": below + above + 1, "codebook_zero_offset": below}
+        levels = dependent_levels(indices, scan_order) if dq_flag else indices.astype(np.int32)
         if draw(st.booleans()) and not dq_flag:
-            sample.levels[:: draw(st.integers(1, 3))] = 0
-            sample.row_skip_flag = 1
-    return Payload(members, dq_flag=dq_flag, profile=draw(st.integers(0, 1)))
+            levels[:: draw(st.integers(1, 3))] = 0
+            fields["row_skip_flag"] = 1
+        if kind in ("temporal", "both"):
+            fields["base"] = np.where(rng.random(shape) < 0.7, levels, rng.integers(-40, 41, shape)).astype(
+                np.int32
+            )
+        if kind in ("history", "both"):
+            fields |= {"history": rng.integers(0, 2, shape).astype(np.uint8), "hist_flag": 1}
+        members.append(Sample(levels, **fields))
+    flags = {"temporal_context_modeling_flag": int(kind in ("temporal", "both"))}
+    flags["parent_node_id_present_flag"] = int(kind in ("temporal", "history", "both"))
+    return Payload(
+        members, dq_flag=dq_flag, profile=1 if kind != "plain" else draw(st.integers(0, 1)), **flags
+    )
 
 
-BATCHES = st.lists(st.one_of(plain_payloads(), plain_payloads(), payloads()), min_size=1, max_size=5)
+SHAPES = [(20, 20), (90, 101), (5000, 1), (1, 300), (3, 2), (100, 700)]
+SEEDS = st.lists(st.integers(0, 2**32 - 1), min_size=5, max_size=5)
+BATCHES = st.lists(st.one_of(lane_payloads(), lane_payloads(), payloads()), min_size=1, max_size=5)
 
 
 @given(BATCHES, st.sampled_from([ParamOpt.OFF, ParamOpt.FAST]), st.integers(0, 1))
@@ -87,13 +107,29 @@ def test_whole_payloads(batch: list[Payload], param_opt: ParamOpt, dequantize: i
     assert set(check(batch, [item.data for item in coded], dequantize)) == {Status.OK}
 
 
-@given(BATCHES, st.lists(st.integers(0, 2**32 - 1), min_size=5, max_size=5))
+@given(BATCHES, SEEDS)
 def test_truncated_payloads(batch: list[Payload], seeds: list[int]):
     data = [payload.encode(ParamOpt.OFF).data for payload in batch]
     check(batch, [item[: seed % (len(item) + 1)] for item, seed in zip(data, seeds, strict=False)])
 
 
-SEEDS = st.lists(st.integers(0, 2**32 - 1), min_size=5, max_size=5)
+@pytest.mark.parametrize("cabac_unary_length", [1, 2, 3, 16])
+@pytest.mark.parametrize("dq_flag", [0, 1])
+@pytest.mark.parametrize("scan_order", [0, 1])
+def test_bases_of_every_size(cabac_unary_length: int, dq_flag: int, scan_order: int):
+    """The size of a temporal base chooses the contexts of significance and of unary bins."""
+    rng = np.random.default_rng(4)
+    indices = rng.integers(-20, 21, (128, 64)) * rng.integers(0, 2, (128, 64))
+    levels = dependent_levels(indices, scan_order) if dq_flag else indices.astype(np.int32)
+    fields = {"cabac_unary_length": cabac_unary_length, "scan_order": scan_order}
+    fields["history"] = rng.integers(0, 2, levels.shape).astype(np.uint8)
+    batch = []
+    for hist_flag in (0, 1):
+        base = rng.integers(-20, 21, levels.shape).astype(np.int32)
+        sample = Sample(levels, **fields, base=base, hist_flag=hist_flag)
+        flags = {"parent_node_id_present_flag": 1, "temporal_context_modeling_flag": 1}
+        batch.append(Payload([sample], dq_flag=dq_flag, **flags))
+    assert set(check(batch, [payload.encode().data for payload in batch])) == {Status.OK}
 
 
 @given(BATCHES, SEEDS, st.integers(1, 255), st.integers(0, 1))
