@@ -2,7 +2,8 @@
 
 nnr conformance coverage --core . --json > coverage.json
 nnr conformance run --json > ours.json
-nnr conformance run --decoder "PYTHON conformance/adapters/nncodec.py {input} {output}" --json > nncodec.json
+nnr conformance run --json \\
+    --decoder ".venv-peer/bin/python conformance/adapters/nncodec.py {input} {output} {base}" > nncodec.json
 python conformance/pages.py --coverage coverage.json --decoders nnr=ours.json "NNCodec 2.1.3=nncodec.json"
 """
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import nnr.conformance.suite as suite_module
+from benchmarks.peer import find_peer
 from nnr.cli.run import main
 from nnr.conformance import Suite, SuiteNotFound, Verdict, find_manifest, run
 from nnr.conformance.runner import CommandDecoder, OwnDecoder, Result
@@ -107,6 +108,27 @@ def test_a_program_is_run_in_the_current_folder(tmp_path: Path, monkeypatch: pyt
 
 def test_a_program_that_does_not_exist_is_an_error() -> None:
     assert _one(CommandDecoder("/nonexistent/decoder {input} {output}"), GOOD).verdict is Verdict.ERROR
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize(
+    ("name", "verdict", "reason"),
+    [
+        ("seq_tca_hdsp_dq1_0/step2", Verdict.PASS, ""),  # no base: the chain begins with an update
+        ("seq_tca_dq0_0/step4", Verdict.PASS, ""),  # a base, which NNCodec wants left out
+        ("history_contexts/dq0_temporal_0_order_0/step3", Verdict.PASS, ""),
+        ("history_contexts/dq0_temporal_1_order_0/step2", Verdict.FAIL, "base1.nnr"),
+        ("out_of_band/p1", Verdict.NOT_SUPPORTED, "{side}"),
+    ],
+)
+def test_nncodec_is_given_the_streams_before(name: str, verdict: Verdict, reason: str) -> None:
+    python = find_peer()
+    if python is None:
+        pytest.fail("no NNCodec: `make interop` installs it into .venv-peer, or set NNR_PEER_PYTHON")
+    adapter = shlex.join((str(python), str(ROOT / "conformance" / "adapters" / "nncodec.py")))
+    result = _one(CommandDecoder(f"{adapter} {{input}} {{output}} {{base}}"), name)
+    assert result.verdict is verdict, result.reasons
+    assert reason in "; ".join(result.reasons)
 
 
 def _own(tmp_path: Path, patch: str) -> OwnDecoder:
