@@ -39,6 +39,25 @@ def test_weights_beyond_32_bits_are_refused(weight: float):
         core.quantize_trellis(weights, 1.0, 2, 1)
 
 
+def test_nearest_at_the_ends_of_its_range():
+    """2^31 is the first that does not fit; from 2^23 on floats are whole numbers."""
+    cases = {
+        2147483520.0: 2147483520, -2147483648.0: -2147483648, 8388608.0: 8388608, 8388607.5: 8388608,
+        -8388607.5: -8388608, 4194303.75: 4194304, 4194303.25: 4194303, -0.0: 0, 1e-45: 0, -1e-45: 0,
+    }  # fmt: skip
+    weights = np.array(list(cases) * 4, np.float32)
+    assert core.quantize_nearest(weights, 1.0).tolist() == list(cases.values()) * 4
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf, 2147483648.0, -2147483904.0])
+def test_a_weight_that_does_not_fit_is_found_wherever_it_stands(weight: float):
+    for position in range(37):
+        weights = np.ones(37, np.float32)
+        weights[position] = weight
+        with pytest.raises(ValueError, match="32 bits"):
+            core.quantize_nearest(weights, 1.0)
+
+
 @pytest.mark.parametrize("step", [0.0, -1.0, math.nan])
 def test_steps_that_are_none_are_refused(step: float):
     weights = np.ones(2, np.float32)
