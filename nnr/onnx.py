@@ -46,14 +46,14 @@ def save(model: Any, path: str | os.PathLike[str], **options: Any) -> EncodeRepo
     stem, extension = os.path.splitext(os.fspath(path))
     if extension.lower() not in (_EXTENSION, ".onnx"):
         raise ValueError(f"path must end with .nnr or .onnx, not {os.fspath(path)!r}")
-    folder = ""
+    origin = None
     if isinstance(model, str | os.PathLike):
-        folder = os.path.dirname(os.path.abspath(model))
+        origin = model
         with open(model, "rb") as file:
             model = container.parse(file.read())
     else:
         model = container.parse(model.SerializeToString())
-    source = container.source_of(model, folder or None)
+    source = container.source_of(model, origin)
     tensors = source.load()
     options = {"compat": None, **options}
     options["raw"] = (*options.get("raw", ()), *source.exact)
@@ -103,5 +103,5 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None, limits: Li
         if missing is not None:
             raise FormatError(f"{beside}: there is no tensor {missing!r}")
         container.fill(model, {name: found[name] for name in names}, os.fspath(path))
-    container.fetch(model, {}, folder)
+    container.fetch(model, {}, path)
     return model

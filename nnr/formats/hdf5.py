@@ -21,8 +21,9 @@ import numpy as np
 
 from ..errors import FormatError
 from .atomic import atomic_output, atomic_path
+from .checks import proportionate, said
 from .extras import ml_dtype, require
-from .tensors import LazyTensors, Stored, Tensors, check_all_fit, fitted, proportionate
+from .tensors import LazyTensors, Stored, Tensors, check_all_fit, fitted
 
 __all__ = [
     "build",
@@ -64,8 +65,7 @@ def source(path: str | os.PathLike[str]) -> LazyTensors:
     entries: dict[str, Stored] = {}
     notes: list[str] = []
     with opened(path) as file:
-        for name, dataset in _datasets(file, notes):
-            proportionate(dataset.nbytes, size, f"dataset {name!r}")
+        for name, dataset in _bounded(file, size, notes):
             read_it = partial(_read_one, place, name)
             entries[name] = Stored(tuple(dataset.shape), _dtype(dataset, name), read_it)
     lazy = LazyTensors(entries)
@@ -144,8 +144,7 @@ def parse_skeleton(topology: bytes) -> Any:
 def tensors_of(file: Any, size: int) -> Tensors:
     """Tensors of an open HDF5 file whose bytes are `size`."""
     tensors = Tensors()
-    for name, dataset in _datasets(file, tensors.notes):
-        proportionate(dataset.nbytes, size, f"dataset {name!r}")
+    for name, dataset in _bounded(file, size, tensors.notes):
         tensors[name] = _values(dataset, name)
     return tensors
 
@@ -213,8 +212,7 @@ def _damage() -> Iterator[None]:
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, UnicodeError) as error:
         if isinstance(error, FormatError):
             raise
-        line = " ".join(str(error).split())[:200]
-        raise FormatError(f"not an HDF5 file, or damaged: {line}") from None
+        raise FormatError(f"not an HDF5 file, or damaged: {said(error)}") from None
 
 
 @contextlib.contextmanager
@@ -224,8 +222,7 @@ def _about(path: str) -> Iterator[None]:
     except (KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
         if isinstance(error, FormatError):
             raise
-        line = " ".join(str(error).split())[:200]
-        raise FormatError(f"an HDF5 file cannot hold {path!r}: {line}") from None
+        raise FormatError(f"an HDF5 file cannot hold {path!r}: {said(error)}") from None
 
 
 def _datasets(file: Any, notes: list[str]) -> Iterator[tuple[str, Any]]:
@@ -244,9 +241,23 @@ def _datasets(file: Any, notes: list[str]) -> Iterator[tuple[str, Any]]:
         else:
             found.append((name, item))
 
+    def link(name: bytes, info: Any) -> None:
+        if info.type == h5py.h5l.TYPE_EXTERNAL:
+            notes.append(f"link {os.fsdecode(name)} leads to another file, which is not read: left out")
+
     with _damage():
         file.visititems(visit)
+        file.id.links.visit(link, info=True)
     yield from found
+
+
+def _bounded(file: Any, size: int, notes: list[str]) -> Iterator[tuple[str, Any]]:
+    """As `_datasets`, of a file whose bytes are `size`: what was never written takes memory too."""
+    total = 0
+    for name, dataset in _datasets(file, notes):
+        total += dataset.nbytes
+        proportionate(total, size, f"dataset {name!r}, with those before it,")
+        yield name, dataset
 
 
 def _dtype(dataset: Any, name: str) -> np.dtype[Any]:

@@ -6,13 +6,11 @@ tensors. A new file needs the configuration of a model: that of another file, or
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
 import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import IO, Any
 
 import numpy as np
@@ -20,7 +18,8 @@ import numpy as np
 from ..errors import FormatError
 from . import hdf5
 from .atomic import atomic_output
-from .tensors import Tensors, proportionate
+from .checks import opened_zip
+from .tensors import Tensors
 
 __all__ = ["load", "read", "save", "topology", "write"]
 
@@ -42,9 +41,11 @@ def load(path: str | os.PathLike[str]) -> Tensors:
 
 def read(file: IO[bytes]) -> Tensors:
     """As `load`, from an open seekable file."""
-    with _archive(file) as archive:
+    with opened_zip(file, "a Keras file") as archive:
         weights = io.BytesIO(_member(archive, _WEIGHTS))
-    return hdf5.read(weights)
+        size = file.seek(0, os.SEEK_END)
+    with hdf5.opened(weights) as opened:
+        return hdf5.tensors_of(opened, size)
 
 
 def save(
@@ -94,7 +95,7 @@ def topology(path: str | os.PathLike[str]) -> bytes:
     Raises:
         FormatError: as for `load`.
     """
-    with open(path, "rb") as file, _archive(file) as archive:
+    with open(path, "rb") as file, opened_zip(file, "a Keras file") as archive:
         texts = {name: _member(archive, name).decode("utf-8") for name in _TEXTS}
         strange = set(archive.namelist()) - {*_TEXTS, _WEIGHTS}
         if strange:
@@ -105,24 +106,11 @@ def topology(path: str | os.PathLike[str]) -> bytes:
     return json.dumps(content, sort_keys=True).encode("utf-8")
 
 
-@contextlib.contextmanager
-def _archive(file: IO[bytes]) -> Iterator[zipfile.ZipFile]:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            yield archive
-    except FormatError:
-        raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise FormatError(f"not a Keras file, or damaged: {' '.join(str(error).split())[:200]}") from None
-
-
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         member = archive.getinfo(name)
     except KeyError:
         raise FormatError(f"not a Keras file: it has no {name}") from None
-    compressed = max(member.compress_size, 1)
-    proportionate(member.file_size, compressed, name)
     with archive.open(member) as file:
         data = file.read(member.file_size + 1)
     if len(data) != member.file_size:
@@ -133,7 +121,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 def _filled(
     like: str | os.PathLike[str], tensors: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, bytes], bytes]:
-    with open(like, "rb") as file, _archive(file) as archive:
+    with open(like, "rb") as file, opened_zip(file, "a Keras file") as archive:
         others = {name: _member(archive, name) for name in archive.namelist() if name != _WEIGHTS}
         weights = io.BytesIO(_member(archive, _WEIGHTS))
     with hdf5.opened(weights, "r+") as opened:

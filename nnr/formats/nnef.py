@@ -23,6 +23,7 @@ import numpy as np
 
 from ..errors import FormatError, NnrError
 from .atomic import check_target
+from .checks import check_shape
 from .tensors import Extent, LazyTensors, Stored, Tensors, check_all_fit, fitted
 
 __all__ = ["GRAPH", "load", "read", "save", "source", "topology", "write"]
@@ -44,7 +45,7 @@ _CODES = {name: code for code, name in reversed(_ITEM_TYPES.items())}
 
 _COMMENT = re.compile(r"#[^\n]*")
 _STRING = r"""(?:'(?P<{0}1>[^'\n]*)'|"(?P<{0}2>[^"\n]*)")"""
-_VARIABLE = re.compile(r"\bvariable\s*(?:<\s*(?P<type>\w+)\s*>)?\s*\((?P<arguments>[^()]*)\)")
+_VARIABLE = re.compile(r"\bvariable\s*(?:<\s*\w+\s*>\s*)?\((?P<arguments>[^()]*)\)")
 _LABEL = re.compile(r"\blabel\s*=\s*" + _STRING.format("label"))
 _SHAPE = re.compile(r"\bshape\s*=\s*\[(?P<shape>[\d\s,]*)\]")
 
@@ -192,7 +193,10 @@ def _variables(text: str) -> Iterator[tuple[str, tuple[int, ...]]]:
             raise FormatError(f"{GRAPH}: a variable without a label or a shape: {found[0][:80]!r}")
         name = _checked_label(label["label1"] if label["label1"] is not None else label["label2"])
         if name not in seen:
-            yield name, tuple(int(n) for n in shape["shape"].split(",") if n.strip())
+            numbers = [n.strip() for n in shape["shape"].split(",") if n.strip()]
+            if not all(n.isdecimal() and len(n) < 20 for n in numbers):
+                raise FormatError(f"{GRAPH}: variable {name!r} has the shape [{shape['shape'][:80]}]")
+            yield name, tuple(map(int, numbers))
         seen.add(name)
 
 
@@ -218,6 +222,7 @@ def _stored(path: Path, label: str) -> Stored:
     name = _ITEM_TYPES.get((kind, bits))
     if name is None:
         raise FormatError(f"variable {label!r}: elements of type {kind} with {bits} bits are not supported")
+    check_shape(shape, np.dtype(name), f"{path}: variable {label!r}")
     expected = (math.prod(shape) * bits + 7) // 8
     if nbytes != expected or size < _HEADER_BYTES + expected:
         raise FormatError(f"{path}: {size} bytes are too few for the shape {list(shape)} of {name}")

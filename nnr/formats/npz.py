@@ -12,15 +12,11 @@ in the comment of the zip member, where our reader finds it. To read one elsewhe
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import math
 import os
 import stat
-import struct
 import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import IO, Any
@@ -30,11 +26,13 @@ from numpy.lib import format as npy
 
 from ..errors import FormatError
 from .atomic import atomic_output
+from .checks import check_shape, opened_zip, said
 from .extras import ml_dtype
 from .tensors import LazyTensors, Stored, each
 
 __all__ = ["load", "read", "save", "source", "write"]
 
+_WHAT = "an npz file"
 _COMMENT = b"dtype="
 _CHUNK_BYTES = 1 << 24
 
@@ -54,7 +52,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 def source(path: str | os.PathLike[str]) -> LazyTensors:
     """As `load`, with each array read when it is asked for."""
     entries: dict[str, Stored] = {}
-    with open(path, "rb") as file, _archive(file) as archive:
+    with open(path, "rb") as file, opened_zip(file, _WHAT) as archive:
         for name, member in _members(archive):
             with archive.open(member) as data:
                 shape, _, dtype = _read_header(data, member, name)
@@ -64,7 +62,7 @@ def source(path: str | os.PathLike[str]) -> LazyTensors:
 
 
 def _read_member(path: str, name: str) -> np.ndarray:
-    with open(path, "rb") as file, _archive(file) as archive:
+    with open(path, "rb") as file, opened_zip(file, _WHAT) as archive:
         for found, member in _members(archive):
             if found == name:
                 with archive.open(member) as data:
@@ -95,29 +93,11 @@ def save(
 def read(file: IO[bytes]) -> dict[str, np.ndarray]:
     """As `load`, from an open seekable file."""
     tensors: dict[str, np.ndarray] = {}
-    with _archive(file) as archive:
+    with opened_zip(file, _WHAT) as archive:
         for name, member in _members(archive):
             with archive.open(member) as data:
                 tensors[name] = _read_array(data, member, name)
     return tensors
-
-
-@contextlib.contextmanager
-def _archive(file: IO[bytes]) -> Iterator[zipfile.ZipFile]:
-    """The archive opened for reading; what is found wrong inside the block is a `FormatError`."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            yield archive
-    except zipfile.BadZipFile as error:
-        raise FormatError(f"not an npz file, or damaged: {error}") from None
-    except FormatError:
-        raise
-    except (zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error, ValueError) as error:
-        raise FormatError(f"damaged or not readable npz file: {_one_line(error)}") from None
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a seek to where a damaged directory points
-            raise
-        raise FormatError("damaged npz file: an offset points outside") from None
 
 
 def _members(archive: zipfile.ZipFile) -> Iterator[tuple[str, zipfile.ZipInfo]]:
@@ -178,11 +158,14 @@ def _read_header(
     except (ValueError, SyntaxError, TypeError, tokenize.TokenError, RecursionError) as error:
         if isinstance(error, FormatError):
             raise
-        raise FormatError(f"array {name!r}: {_one_line(error)}") from None
+        text = "its header is too long" if "max_header_size" in str(error) else said(error)
+        raise FormatError(f"array {name!r}: {text}") from None
     if dtype.hasobject:
         raise FormatError(f"array {name!r} holds Python objects, which are never unpickled")
-    expected = math.prod(shape) * dtype.itemsize
-    if any(n < 0 for n in shape) or expected > member.file_size:
+    if dtype.fields is not None or dtype.subdtype is not None or not dtype.itemsize:
+        raise FormatError(f"array {name!r} has type {dtype}, which is not a tensor")
+    check_shape(shape, dtype, f"array {name!r}")
+    if math.prod(shape) * dtype.itemsize > member.file_size:
         raise FormatError(f"array {name!r} is shorter than its shape {shape} says")
     return shape, fortran_order, dtype
 
@@ -206,8 +189,6 @@ def _read_array(data: IO[bytes], member: zipfile.ZipInfo, name: str) -> np.ndarr
 
 def _extended_dtype(comment: bytes, dtype: np.dtype[Any], name: str) -> np.dtype[Any]:
     """The type behind opaque elements: the one in the member's comment, else bfloat16 for two bytes."""
-    if dtype.fields is not None or dtype.subdtype is not None:
-        raise FormatError(f"array {name!r} has type {dtype}, which is not a tensor")
     if comment.startswith(_COMMENT):
         wanted = comment[len(_COMMENT) :].decode("ascii", "replace")
     elif dtype.itemsize == 2:
@@ -243,7 +224,3 @@ def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None
     member.file_size = array.nbytes  # only for the choice of 64-bit sizes, which leaves room for the header
     with archive.open(member, "w") as file:
         npy.write_array(file, array, version=None, allow_pickle=False)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

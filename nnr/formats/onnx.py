@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import FormatError
 from .atomic import atomic_path
+from .checks import check_shape, said
 from .extras import require
 from .tensors import Extent, LazyTensors, Stored, Tensors, check_all_fit, fitted
 
@@ -79,7 +80,7 @@ def load(path: str | os.PathLike[str]) -> Tensors:
 def source(path: str | os.PathLike[str]) -> LazyTensors:
     """As `load`; external data are read when they are asked for, the model itself is in memory."""
     with open(path, "rb") as file:
-        return source_of(parse(file.read()), os.path.dirname(os.path.abspath(path)))
+        return source_of(parse(file.read()), path)
 
 
 def read(file: IO[bytes]) -> Tensors:
@@ -113,7 +114,7 @@ def save(
         with open(like, "rb") as file:
             model = parse(file.read())
         external = any(_is_external(tensor) for tensor in model.graph.initializer)
-        fetch(model, tensors, os.path.dirname(os.path.abspath(like)))
+        fetch(model, tensors, like)
         fill(model, tensors, os.fspath(like))
     elif topology is not None:
         model = parse(topology)
@@ -206,7 +207,7 @@ class _Inline:
         try:
             array: np.ndarray = _helper().to_array(self.tensor)
         except (ValueError, TypeError, KeyError, RuntimeError) as error:
-            raise FormatError(f"initializer {self.tensor.name!r}: {_line(error)}") from None
+            raise FormatError(f"initializer {self.tensor.name!r}: {said(error)}") from None
         return array
 
 
@@ -256,16 +257,17 @@ def _clear(tensor: Any) -> None:
         tensor.ClearField(field)
 
 
-def source_of(model: Any, folder: str | None) -> LazyTensors:
-    """The initializers of a model whose external data are in `folder`."""
+def source_of(model: Any, path: str | os.PathLike[str] | None) -> LazyTensors:
+    """The initializers of a model whose external data are in the folder of the file `path`."""
     entries: dict[str, Stored] = {}
     for tensor in _numeric(model):
         dtype, shape = _dtype(tensor), tuple(tensor.dims)
         if any(n < 0 for n in shape):
             raise FormatError(f"initializer {tensor.name!r} has the dimensions {list(shape)}")
+        check_shape(shape, dtype, f"initializer {tensor.name!r}")
         reader: Callable[[], np.ndarray] = _Inline(tensor)
         if _is_external(tensor):
-            reader = _external(tensor, shape, dtype, folder)
+            reader = _external(tensor, shape, dtype, path)
         entries[tensor.name] = Stored(shape, dtype, reader)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     lazy = LazyTensors(entries, metadata=metadata)
@@ -289,19 +291,22 @@ def _arguments(model: Any, entries: Mapping[str, Stored]) -> list[str]:
 
 
 def _external(
-    tensor: Any, shape: tuple[int, ...], dtype: np.dtype[Any], folder: str | None
+    tensor: Any, shape: tuple[int, ...], dtype: np.dtype[Any], model: str | os.PathLike[str] | None
 ) -> Callable[[], np.ndarray]:
     name = tensor.name
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
     parts = location.replace("\\", "/").split("/")
-    if folder is None:
+    if model is None:
         raise FormatError(f"initializer {name!r} stands in another file: give the path of the model")
     if not location or "\0" in location or ".." in parts or parts[0] == "" or ":" in parts[0]:
         raise FormatError(f"initializer {name!r} stands in {location!r}, outside of the model's folder")
     if location.lower().endswith(".nnr"):
         raise FormatError(f"initializer {name!r} is coded in {location}: load the model with nnr.onnx.load")
+    folder = os.path.dirname(os.path.abspath(model))
     path = os.path.join(folder, *parts)
+    if not _is_beside(path, folder, model):
+        raise FormatError(f"initializer {name!r}: {location} is a link out of the model's folder")
     bits = _PACKED.get(dtype.name, 8 * dtype.itemsize)
     nbytes = (math.prod(shape) * bits + 7) // 8
     try:
@@ -315,6 +320,16 @@ def _external(
     if dtype.name in _PACKED:
         return _External(tensor, Extent(path, offset, (nbytes,), np.dtype(np.uint8), name))
     return Extent(path, offset, shape, dtype, name)
+
+
+def _is_beside(path: str, folder: str, model: str | os.PathLike[str]) -> bool:
+    """With links followed, `path` is in `folder`, or where a link leads that is the model itself.
+
+    The latter is how caches of model hubs look: every file of a folder is a link into a folder of contents.
+    """
+    real, root = os.path.realpath(path), os.path.realpath(folder)
+    inside = real.startswith(os.path.join(root, ""))
+    return inside or os.path.dirname(real) == os.path.dirname(os.path.realpath(model))
 
 
 def refer(model: Any, location: str) -> None:
@@ -343,11 +358,11 @@ def referred(model: Any) -> dict[str, list[str]]:
     return found
 
 
-def fetch(model: Any, replaced: Mapping[str, Any], folder: str) -> None:
-    """Take the external data into the model of all initializers but those that are replaced."""
+def fetch(model: Any, replaced: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Take the external data of the model file `path` into the model, but for initializers to be replaced."""
     for tensor in _numeric(model):
         if _is_external(tensor) and tensor.name not in replaced:
-            array = _external(tensor, tuple(tensor.dims), _dtype(tensor), folder)()
+            array = _external(tensor, tuple(tensor.dims), _dtype(tensor), path)()
             _clear(tensor)
             tensor.raw_data = _proto(array, tensor.name).raw_data
 
@@ -378,7 +393,3 @@ def _write_external(model: Any, target: os.PathLike[str], location: str) -> None
             file.write(tensor.raw_data)
             tensor.ClearField("raw_data")
             tensor.data_location = onnx.TensorProto.EXTERNAL
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

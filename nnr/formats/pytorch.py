@@ -22,6 +22,7 @@ import numpy as np
 
 from ..errors import FormatError
 from .atomic import atomic_output
+from .checks import proportionate
 from .extras import ml_dtype, require
 from .tensors import LazyTensors, Tensors, check_all_fit, fitted
 
@@ -36,6 +37,9 @@ _BITS = {
     "float8_e5m2fnuz": "uint8",
     "float8_e8m0fnu": "uint8",
 }
+
+
+_MOST_VALUES = 1 << 20
 
 
 def _torch() -> Any:
@@ -56,7 +60,8 @@ def load(path: str | os.PathLike[str], *, key: str | None = None) -> Tensors:
     """
     with open(path, "rb") as file:
         mapped = zipfile.is_zipfile(file)  # files of torch before 1.6 cannot be mapped
-    return _tensors(_unpickled(os.fspath(path), mmap=mapped), key)
+        size = file.seek(0, os.SEEK_END)
+    return _tensors(_unpickled(os.fspath(path), mmap=mapped), key, size)
 
 
 def source(path: str | os.PathLike[str], *, key: str | None = None) -> LazyTensors:
@@ -66,7 +71,8 @@ def source(path: str | os.PathLike[str], *, key: str | None = None) -> LazyTenso
 
 def read(file: IO[bytes], *, key: str | None = None) -> Tensors:
     """As `load`, from an open file, which is read as a whole."""
-    return _tensors(_unpickled(io.BytesIO(file.read())), key)
+    data = file.read()
+    return _tensors(_unpickled(io.BytesIO(data)), key, len(data))
 
 
 def save(
@@ -113,7 +119,10 @@ def topology(path: str | os.PathLike[str], *, key: str | None = None) -> bytes:
     """
     with open(path, "rb"):
         pass
-    return json.dumps({"pytorch": _outline(_part(_unpickled(os.fspath(path)), key))}).encode("utf-8")
+    state = _part(_unpickled(os.fspath(path)), key)
+    for _ in _values(state):
+        pass  # it is finite
+    return json.dumps({"pytorch": _outline(state)}).encode("utf-8")
 
 
 def to_array(tensor: Any, name: str = "") -> np.ndarray:
@@ -203,6 +212,14 @@ def _leaves(value: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str,
         yield from _leaves(inner, f"{prefix}/{key}" if prefix else key, depth + 1)
 
 
+def _values(state: Any) -> Iterator[tuple[str, Any]]:
+    """As `_leaves`, of a nest of bounded size: containers that stand in several places count in each."""
+    for count, found in enumerate(_leaves(state)):
+        if count >= _MOST_VALUES:
+            raise FormatError(f"the checkpoint holds more than {_MOST_VALUES} values")
+        yield found
+
+
 def _part(state: Any, key: str | None) -> Any:
     """The part of a nest that `key` names."""
     for step in (key or "").split("/") if key else []:
@@ -219,7 +236,7 @@ def _named_tensors(state: Any, key: str | None) -> tuple[dict[str, Any], list[st
     torch = _torch()
     tensors: dict[str, Any] = {}
     notes: dict[str, int] = {}
-    for name, value in _leaves(_part(state, key)):
+    for name, value in _values(_part(state, key)):
         if not isinstance(value, torch.Tensor):
             note = f"{name or 'the checkpoint'} is no tensor but {type(value).__name__}: left out"
             if "/" in name:
@@ -280,11 +297,15 @@ def _nested(state: dict[str, Any], topology: bytes | None) -> Any:
     return nest
 
 
-def _tensors(state: Any, key: str | None) -> Tensors:
+def _tensors(state: Any, key: str | None, size: int) -> Tensors:
     torch = _torch()
     if isinstance(state, torch.nn.Module) or (isinstance(state, torch.Tensor) and key is None):
         state = {"": state}
     found, notes = _named_tensors(state, key)
+    total = 0
+    for name, tensor in found.items():  # one of no stride takes no room in the file
+        total += tensor.numel() * tensor.element_size()
+        proportionate(total, size, f"tensor {name!r}, with those before it,")
     tensors = Tensors({name: to_array(tensor, name) for name, tensor in found.items()})
     tensors.notes = notes
     return tensors

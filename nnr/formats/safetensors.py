@@ -22,6 +22,7 @@ import numpy as np
 
 from ..errors import FormatError
 from .atomic import atomic_output, atomic_path
+from .checks import check_shape, each_once
 from .extras import ml_dtype, require
 from .shards import divided, index_text, weight_map
 from .tensors import Extent, LazyTensors, Stored, Tensors, each, stored_of
@@ -272,12 +273,13 @@ def _entries(file: IO[bytes]) -> tuple[dict[str, _Entry], dict[str, str]]:
     The header has been checked: offsets are in order, without gaps, inside the file.
     """
     header_bytes = int.from_bytes(file.read(8), "little")
-    header = json.loads(file.read(header_bytes))
+    header = json.loads(file.read(header_bytes), object_pairs_hook=each_once)
     metadata = header.pop("__metadata__", None) or {}
     entries: dict[str, _Entry] = {}
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         dtype = _dtype(name, entry["dtype"])
         shape = tuple(entry["shape"])
+        check_shape(shape, dtype, f"tensor {name!r}")
         begin, end = entry["data_offsets"]
         if end - begin != math.prod(shape) * dtype.itemsize:
             raise FormatError(f"tensor {name!r}: {end - begin} bytes for shape {shape} of {entry['dtype']}")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from ..errors import FormatError
+from .checks import each_once, said
 from .tensors import stored_of
 
 __all__ = ["divided", "index_text", "weight_map"]
@@ -27,12 +28,18 @@ def weight_map(path: str | os.PathLike[str]) -> dict[str, str]:
     """
     try:
         with open(path, encoding="utf-8") as file:
-            found = json.load(file)["weight_map"]
-        named = [(str(name), str(shard)) for name, shard in found.items()]
+            found = json.load(file, object_pairs_hook=each_once)["weight_map"]
+        named = list(found.items())
+    except FormatError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"not an index of shards: {error!r}") from None
+        raise FormatError(f"not an index of shards: {said(error)}") from None
     for name, shard in named:
-        if shard in ("", ".", "..") or any(separator in shard for separator in "/\\\0"):
+        if (
+            not isinstance(shard, str)
+            or shard in ("", ".", "..")
+            or any(separator in shard for separator in "/\\\0")
+        ):
             raise FormatError(f"the index has tensor {name!r} in {shard!r}, which is no file name")
     return dict(named)
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from ..dtypes import is_float
 from ..errors import FormatError
-from ..limits import Limits
 from ..stored import Stored
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "check_all_fit",
     "each",
     "fitted",
-    "proportionate",
     "stored_of",
 ]
 
@@ -206,14 +204,3 @@ def check_all_fit(names: Iterable[str], container: Container[str], where: str) -
     strange = next((name for name in names if name not in container), None)
     if strange is not None:
         raise FormatError(f"{where} has no tensor {strange!r}")
-
-
-def proportionate(nbytes: int, file_bytes: int, what: str) -> None:
-    """Refuse what would take memory out of proportion to the file, as `nnr.Limits` has it.
-
-    Raises:
-        FormatError: too large.
-    """
-    allowed = Limits().output_bytes(file_bytes)
-    if nbytes > allowed:
-        raise FormatError(f"{what} would take {nbytes} bytes, more than a file of {file_bytes} bytes may")
