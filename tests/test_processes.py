@@ -25,6 +25,14 @@ def test_the_whole_of_the_package_imports_nothing_heavy():
     assert printed(code) == "[]"
 
 
+def test_coding_loads_no_more_than_it_uses():
+    code = (
+        "import nnr, numpy as np, sys; nnr.decode(nnr.encode({'w': np.ones(9, np.float32)}));"
+        "print([name for name in ('nnr.decoder.entropy', 'tempfile', 'zipfile') if name in sys.modules])"
+    )
+    assert printed(code) == "[]"
+
+
 def test_importing_the_package_loads_what_is_used():
     assert (
         printed("import nnr, sys; print('numpy' in sys.modules, nnr.Limits().max_units > 0)") == "False True"

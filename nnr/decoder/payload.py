@@ -13,17 +13,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from .. import core
 from ..errors import BitstreamError, ConformanceError, TruncatedError
 from ..syntax.constants import PayloadType
-from . import entropy
 from .clauses import clause
 from .plan import Role, TensorPlan, UnitPlan
 from .quantization import check_indices, codebook_values, uniform_values
+
+if TYPE_CHECKING:
+    from . import entropy
 
 __all__ = ["Backend", "CodedTensor", "CodedUnit", "Dialect", "Progress", "TensorContext", "decode_payloads"]
 
@@ -530,6 +532,8 @@ def reference_parameters(
     plan: UnitPlan, contexts: Mapping[str, TensorContext], dialect: Dialect
 ) -> tuple[entropy.UnitParams, list[entropy.TensorParams]]:
     """What the readable reference needs to decode the payload of `plan`."""
+    from . import entropy  # a tenth of what it takes to import the decoder, which has no other need of it
+
     unit = entropy.UnitParams(
         profile=plan.profile,
         dq_flag=plan.dq_flag,
@@ -565,6 +569,8 @@ def _reference_unit(
 ) -> CodedUnit:
     if plan.payload_type == PayloadType.NNR_PT_RAW_FLOAT:
         return CodedUnit(plan, [CodedTensor(plan.tensors[0], values=_raw_floats(plan))])
+    from . import entropy
+
     unit, tensors = reference_parameters(plan, contexts, dialect)
     try:
         result = entropy.decode_unit(plan.payload, unit, tensors)

@@ -10,11 +10,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -25,6 +23,9 @@ from .clauses import clause
 from .forms import Split, UnitLayout, layout_of
 from .payload import CodedUnit, TensorContext
 from .plan import Role, UnitPlan
+
+if TYPE_CHECKING:
+    import zipfile
 
 __all__ = ["Node", "State", "advance", "check_parent", "dump_state", "load_state", "parameter_ids"]
 
@@ -207,6 +208,9 @@ def _node(plan: UnitPlan, layout: UnitLayout) -> Node:
 
 def dump_state(state: State) -> bytes:
     """A state as bytes: a zip archive of a JSON text and plain arrays, without pickle."""
+    import json  # both are slow to import, and few decoders are saved
+    import zipfile
+
     arrays: list[np.ndarray] = []
 
     def put(array: np.ndarray | None) -> int | None:
@@ -235,6 +239,8 @@ def dump_state(state: State) -> bytes:
 
 
 def _put_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    import zipfile
+
     archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
 
 
@@ -251,6 +257,9 @@ def load_state(data: bytes) -> State:
     Raises:
         ValueError: the bytes are no such state.
     """
+    import json
+    import zipfile
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             text = json.loads(archive.read("state.json"))

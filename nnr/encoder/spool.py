@@ -6,7 +6,6 @@ coded: in memory, or in a temporary file that has no name and goes with the proc
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from typing import IO
 
@@ -34,6 +33,8 @@ class Spool:
         self._places: dict[int, tuple[int, int]] = {}
         self._file: IO[bytes] | None = None
         if folder is not None and keep:
+            import tempfile  # slow to import, and seldom used
+
             self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder)  # noqa: SIM115
 
     def put(self, position: int, unit: bytes) -> None:
