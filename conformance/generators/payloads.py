@@ -155,6 +155,41 @@ def many_weights(rng: np.random.Generator) -> Iterator[Case]:
     yield s.case("dense")
 
 
+@family("decoding 7", "decoding 10.3", "decoding 2")
+def many_indices(rng: np.random.Generator) -> Iterator[Case]:
+    """Units of hundreds of codebook indices, of one side, of both, of one entry, beyond the end; units that
+    end behind their first bits.
+    """
+    books = {
+        "right": Book([0, 1, 5, 70], 0),
+        "left": Book([-70, -6, 0], 2),
+        "one": Book([7], 0),
+        "two": Book([-9, -3, 0, 1, 2, 40], 2),
+        "long": Book(list(range(-40, 41)), 40),
+    }
+    for profile, unary in itertools.product((0, 1), (1, 11)):
+        s = Stream(profile)
+        for name, book in books.items():
+            k = rng.integers(-book.zero, len(book.entries) - book.zero, (20, 20))
+            s.tensor(name, k, book=book, unary=unary)
+        yield s.case(f"sides_p{profile}_n{unary}")
+    for zero, index in ((0, 11), (5, 6), (5, -6), (10, -11)):
+        s = Stream()
+        book = Book(list(range(11)), zero)
+        for name in ("w", "v"):
+            k = np.zeros((20, 20), np.int64)
+            if name == "w":
+                k.flat[150] = index
+            s.tensor(name, k, unary=1, book=book)
+        yield s.refused(f"beyond_index_{index}_zero_{zero}", "decoding 7")
+    for length, dq in itertools.product((2, 3), (0, 1)):
+        s = Stream()
+        s.tensor("w", indices(rng, (20, 20)), dq=dq)
+        s.parts[-1] = _cut(s.parts[-1], len(s.payload) - length)
+        s.tensor("v", indices(rng, (20, 20)), dq=dq)
+        yield s.refused(f"cut_to_{length}_dq{dq}", "decoding 2", "TruncatedError")
+
+
 @family("README D1", "README D2")
 def legacy_dialect(rng: np.random.Generator) -> Iterator[Case]:
     """Streams of profile 0 with 32 escape flags, whose block scans reset the range before a single block row

@@ -163,6 +163,41 @@ def codebooks_in_updates(rng: np.random.Generator) -> Iterator[Case]:
         yield from chain.cases
 
 
+@family("decoding 6", "decoding 11.3", "decoding 11.5", "decoding 9.2")
+def many_weights_in_updates(rng: np.random.Generator) -> Iterator[Case]:
+    """Thousands of weights with a temporal base, with a history, with both and with neither, units in any
+    order; among them codebooks and long unary parts.
+    """
+    shapes = {"a": (70, 66), "b": (4200,), "c": (31, 140), "long": (64, 65), "p": (30, 40), "book": (30, 20)}
+    book = Book([-9, -3, 0, 1, 2, 40], 2)
+    orders = (
+        (("a", "t"), ("p", ""), ("b", "t"), ("book", "t"), ("long", "t"), ("c", "")),
+        (("p", ""), ("a", "h"), ("c", "t"), ("b", "t"), ("book", "th"), ("long", "h")),
+        (("c", "th"), ("b", "t"), ("a", "th"), ("p", "")),
+    )
+    for dq, scan_order in itertools.product((0, 1), (0, 1)):
+        chain = _Chain(f"dq{dq}_order_{scan_order}")
+        for depth, units in enumerate(((*((name, None) for name in shapes),), *orders)):
+            s = Stream(1, _PARENTS)
+            for name, contexts in units:
+                shape = shapes[name]
+                tools: dict[str, Any] = {"dq": dq, "unary": 20 if name == "long" else 6}
+                k = indices(rng, shape, 2.5, 0.6)
+                if name == "book":
+                    k = rng.integers(-book.zero, len(book.entries) - book.zero, shape)
+                    tools |= {"dq": 0, "book": book}
+                if contexts is not None:
+                    number = list(shapes).index(name)
+                    tools |= {"parent": 1, "changes": _parent(depth, number, temporal=int("t" in contexts))}
+                    if "t" in contexts:
+                        tools["base"] = chain.base[name]
+                    if "h" in contexts:
+                        tools |= {"hist_flag": 1, "history": chain.seen(name, shape)}
+                s.tensor(name, k, scan_order=scan_order if len(shape) > 1 else 0, **tools)
+            chain.add(s, differential=depth > 0)
+        yield from chain.cases
+
+
 @family("decoding 11.2", "syntax 9.1", "README D32", "README D28")
 def parents(rng: np.random.Generator) -> Iterator[Case]:
     """Parents named by node, with and without a node id of their own, by SHA-256 and by SHA-512; absent
