@@ -292,3 +292,24 @@ def test_a_file_appears_complete_or_not_at_all(tmp_path: Path) -> None:
 def test_versions_and_capabilities() -> None:
     assert isinstance(nnr.__version__, str)
     assert {"editions", "tool_sets"} <= set(nnr.capabilities())
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_progress_counts_weights_of_the_model_and_not_parts_of_integers(threads: int) -> None:
+    """An int64 travels in up to three tensors of 30 bits, a float64 as a bit pattern in three."""
+    tensors = {
+        "ids": np.arange(1000, dtype=np.int64) << 40,
+        "odd": np.full((10, 10), np.pi),
+        "w": np.linspace(0, 1, 5000, dtype=np.float32).reshape(50, 100),
+    }
+    encoded: list[tuple[int, int, str]] = []
+    decoded: list[tuple[int, int, str]] = []
+    data = nnr.encode(
+        tensors, raw=("odd",), compat=None, threads=threads, progress=lambda *call: encoded.append(call)
+    )
+    nnr.decode(data, threads=threads, progress=lambda *call: decoded.append(call))
+    for calls in (encoded, decoded):
+        assert len(calls) > len(tensors), "parts are told of, too"
+        assert {total for _, total, _ in calls} == {6100}
+        assert [done for done, _, _ in calls] == sorted(done for done, _, _ in calls)
+        assert calls[-1][0] == 6100

@@ -59,7 +59,7 @@ JSON = {
     ),
     "squared_error, max_error, psnr": (
         "sum of squared differences, largest difference, peak signal-to-noise ratio in dB of all "
-        "tensors together; null where they were not measured (updates), psnr also without any error"
+        "tensors together, the last of those with errors; null without any"
     ),
     "seconds": "time of encoding",
     "notes": "what was done unasked, for the stream as a whole",

@@ -11,7 +11,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from .text import Screen, one_line, screen_of, shortened
+from .text import Screen, clipped, one_line, screen_of, shortened
 
 __all__ = ["Progress"]
 
@@ -57,7 +57,7 @@ class Progress:
         if self._bar is None:
             share = min(done / total, 1.0) if total > 0 else 1.0
             line = f"{share:4.0%} {done:,}/{total:,} {self._unit}s  {one_line(name)}"
-            print("\r\x1b[K" + line[: self._screen.columns - 1], end="", file=sys.stderr, flush=True)
+            print("\r\x1b[K" + clipped(line, self._screen.columns - 1), end="", file=sys.stderr, flush=True)
         else:
             room = self._screen.columns - _BAR_CELLS
             if room >= _NAME_CELLS:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
-import textwrap
+import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 __all__ = [
-    "OutputError", "Screen", "count", "decibels", "folded", "folded_table", "one_line", "print_line",
-    "screen_of", "shape_text", "shortened", "table",
+    "OutputError", "Screen", "cells", "clipped", "count", "decibels", "folded", "folded_table", "one_line",
+    "print_line", "screen_of", "shape_text", "shortened", "table",
 ]  # fmt: skip
 
 _NAME_CELLS = 28
 
 
 class Screen(NamedTuple):
-    """The terminal that a stream goes to: its size in characters."""
+    """The terminal that a stream goes to: its columns and lines."""
 
     columns: int
     lines: int
@@ -85,27 +86,62 @@ def print_line(text: str) -> None:
         raise OutputError(error.strerror or str(error)) from error
 
 
+def cells(text: str) -> int:
+    """Columns of a terminal that `text` takes: two for each wide character, none for a combining one."""
+    return len(text) if text.isascii() else sum(map(_width, text))
+
+
+def _width(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def clipped(text: str, room: int) -> str:
+    """The beginning of `text` that takes at most `room` columns."""
+    used = 0
+    for at, character in enumerate(text):
+        used += _width(character)
+        if used > room:
+            return text[:at]
+    return text
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str]) -> list[str]:
     """Lines of a table with the titles `head`; the columns called in `right` are aligned to the right."""
     rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(head, *rows)]
+    widths = [max(map(cells, column)) for column in zip(head, *rows)]
     return [
         "  ".join(
-            cell.rjust(width) if title in right else cell.ljust(width)
+            _blanks(width, cell) + cell if title in right else cell + _blanks(width, cell)
             for cell, width, title in zip(row, widths, head)
         ).rstrip()
         for row in (head, *rows)
     ]
 
 
+def _blanks(width: int, cell: str) -> str:
+    return " " * (width - cells(cell))
+
+
 def folded(line: str, screen: Screen | None, indent: int = 0) -> list[str]:
     """`line` in as many as the screen needs, those behind the first indented."""
-    if screen is None or len(line) <= screen.columns:
+    if screen is None or cells(line) <= screen.columns:
         return [line]
-    return textwrap.wrap(
-        line, max(screen.columns, 2 * indent), subsequent_indent=" " * indent, break_on_hyphens=False,
-        drop_whitespace=True, replace_whitespace=False,
-    )  # fmt: skip
+    room = max(screen.columns, 2 * indent + 2)
+    lines, used = [""], 0
+    for word in re.findall(r"\s*\S+", line):
+        if used + cells(word) > room and lines[-1].strip():
+            word = " " * indent + word.lstrip()
+            lines.append("")
+            used = 0
+        while cells(word) > room:  # of one word
+            lines[-1] = clipped(word, room)
+            word = " " * indent + word[len(lines[-1]) :]
+            lines.append("")
+        lines[-1] += word
+        used = cells(lines[-1])
+    return lines
 
 
 def folded_table(
@@ -122,7 +158,7 @@ def folded_table(
     """
     if screen is None:
         return table(head, rows, right)
-    widths = {title: max(map(len, column)) for title, *column in zip(head, head, *rows)}
+    widths = {title: max(map(cells, column)) for title, *column in zip(head, head, *rows)}
     names = widths.pop(head[0])
     room = screen.columns - sum(width + 2 for width in widths.values())
     shown = list(head)
@@ -137,9 +173,9 @@ def folded_table(
     return table(shown, short, right)
 
 
-def shortened(text: str, cells: int) -> str:
-    """At most `cells` characters of `text`, its beginning and its end."""
-    if len(text) <= cells:
+def shortened(text: str, room: int) -> str:
+    """The beginning and the end of `text`, in at most `room` columns."""
+    if cells(text) <= room:
         return text
-    tail = (cells - 3) // 2
-    return f"{text[: cells - 3 - tail]}...{text[-tail:]}"
+    tail = clipped(text[::-1], (room - 3) // 2)[::-1]
+    return f"{clipped(text, room - 3 - cells(tail))}...{tail}"

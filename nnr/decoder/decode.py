@@ -19,7 +19,7 @@ from ..limits import Limits
 from ..metadata import Kind
 from ..syntax.constants import PayloadType
 from ..topology import Topology, find_topology
-from .forms import BatchNormNames, UnitLayout, layout_of, plain_form
+from .forms import BatchNormNames, UnitLayout, layout_of, plain_form, plain_groups
 from .payload import Backend, CodedUnit, Progress, TensorContext, checked_threads, decode_payloads
 from .plan import Role, UnitPlan, check_shape
 from .reconstruct import apply_format, original_names, restore
@@ -219,6 +219,8 @@ class _Run:
         if form not in ("plain", "coded"):
             raise ValueError(f"form must be 'plain' or 'coded', not {form!r}")
         stream = self.parsed(data)
+        if self.progress is not None:
+            self.progress = _by_weights(self.progress, stream, batch_norm_names(self.out_of_band))
         keep = keep or any(plan.differential for plan in stream.plans)
         units, state, dialect = self.coded(stream, "both" if keep else "values")
         coded: dict[str, np.ndarray] = {}
@@ -285,6 +287,29 @@ class _Run:
             if want == "both":
                 state, own = advance(state, units, own=own), True
         return done, state, dialect or 31
+
+
+def _by_weights(progress: Progress, stream: Stream, unfold: Mapping[str, BatchNormNames]) -> Progress:
+    """`progress` told of weights of the model: of an integer in several limbs, each counts once."""
+    limbs = (Kind.LIMBS, Kind.BITS)
+    if stream.metadata is None or not any(r.kind in limbs for r in stream.metadata.records):
+        return progress
+    names = [n for group in plain_groups(map(layout_of, stream.plans), unfold) for n in group.names]
+    try:
+        found = original_names(names, stream.metadata)
+    except BitstreamError:  # said when everything is decoded
+        return progress
+    further = {part for parts, record in found.values() if record.kind in limbs for part in parts[1:]}
+    sizes = {p.element_ids[0]: p.elements for p in stream.plans if p.element_ids[0] in further}
+    twice, last = 0, 0
+
+    def told(done: int, total: int, name: str) -> None:
+        nonlocal twice, last
+        twice = sizes.get(name, 0) + (twice if done >= last else 0)  # a second dialect begins anew
+        last = done
+        progress(done - twice, total - sum(sizes.values()), name)
+
+    return told
 
 
 def _check_shapes(state: State, plan: UnitPlan) -> None:

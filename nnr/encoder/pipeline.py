@@ -111,6 +111,11 @@ class Job:
         return parts[0].carrier.elements if len(parts) == 1 else sum(p.carrier.elements for p in parts)
 
     @property
+    def weights(self) -> int:
+        """Elements of the original tensors: of a 64-bit integer in several limbs, each counts once."""
+        return sum(p.carrier.elements for p in self.parts if not p.carrier.limb or not p.carrier.limb[0])
+
+    @property
     def source(self) -> str:
         return self.parts[0].carrier.source
 
@@ -395,6 +400,7 @@ def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int
     facts: list[CodedPart] = []
     for part in job.parts:
         values = extract(part.carrier)
+        peak = peak_of(values) if job.measure else None  # of the tensor, also where a difference is coded
         if job.reference is not None:
             values = values - job.reference
         if part.carrier.how == "integer":
@@ -409,7 +415,7 @@ def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int
                 tool = get_tool("dq_trellis" if members[0].quantized.dq_flag else "uniform")()
             quantized = tool.quantize(values, tensor_job(part, config, base_qp, context))
         members.append(Member(part.carrier.name, part.role, quantized))
-        facts.append(_facts(values, quantized, part.carrier.how, job.measure))
+        facts.append(_facts(values, quantized, part.carrier.how, peak, job.reference is not None))
         del values  # the payload needs room
     if _is_zero_update(job, members[0].quantized):
         return CodedJob(None, tuple(facts), time.perf_counter() - started)
@@ -423,15 +429,19 @@ def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int
     return CodedJob(unit, tuple(facts), time.perf_counter() - started)
 
 
-def _facts(values: np.ndarray, quantized: QuantizedTensor, how: str, measure: bool) -> CodedPart:
+def _facts(
+    values: np.ndarray, quantized: QuantizedTensor, how: str, peak: float | None, is_difference: bool
+) -> CodedPart:
+    """What became of `values`; errors only where the `peak` of the tensor was measured."""
     exact, qp, notes = how == "integer", quantized.qp, quantized.notes
-    if not exact and quantized.codebook is None and not quantized.levels.any() and values.any():
+    lost = quantized.codebook is None and not quantized.levels.any() and values.any()
+    if lost and not exact and not is_difference:
         notes = (*notes, f"all values are too small for qp {qp}: the tensor becomes zero")
     part = CodedPart(None if exact else qp, quantized.tool, notes)
-    if not measure:
+    if peak is None:
         return part
     squared, largest = (0.0, 0.0) if exact else coding_error(values, quantized)
-    return replace(part, squared_error=squared, max_error=largest, peak=peak_of(values))
+    return replace(part, squared_error=squared, max_error=largest, peak=peak)
 
 
 def _is_zero_update(job: Job, quantized: QuantizedTensor) -> bool:
@@ -494,14 +504,14 @@ def run_jobs(
     progress: Progress | None = None,
 ) -> Iterator[tuple[int, CodedJob]]:
     """Do all jobs; positions and results as they are done."""
-    total = sum(job.elements for job in jobs)
+    total = sum(job.weights for job in jobs)
     done = 0
     # what each job needs of these is in its parts; importances of a whole model would go to every process
     config = config.replace(importance=None, qp_per_tensor=None, topology=None)
     work = partial(code_job, quantizer=quantizer, config=config, base_qp=base_qp)
     for position, coded in completed(work, jobs, threads=threads, executor=executor, memory=memory):
         yield position, coded
-        done += jobs[position].elements
+        done += jobs[position].weights
         if progress is not None:
             progress(done, total, jobs[position].source)
 

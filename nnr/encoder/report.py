@@ -97,9 +97,14 @@ class EncodeReport:
 
     @property
     def psnr(self) -> float:
-        """Peak signal-to-noise ratio in dB of all tensors as one."""
-        peak = max((t.peak for t in self.tensors if t.peak > 0), default=math.nan)
-        return psnr_of(peak, math.sqrt(self.squared_error / self.weights) if self.weights else 0.0)
+        """Peak signal-to-noise ratio in dB of all tensors with errors as one; infinite without an error.
+
+        Those carried exactly are left out: the peak of a counter says nothing of weights.
+        """
+        lossy = [t for t in self.tensors if t.squared_error != 0]
+        peak = max((t.peak for t in lossy if t.peak > 0), default=math.nan)
+        weights = sum(t.weights for t in lossy)
+        return psnr_of(peak, math.sqrt(self.squared_error / weights) if weights else 0.0)
 
     @property
     def ratio(self) -> float:

@@ -181,3 +181,31 @@ def test_wide_integers_keep_their_limbs():
         decoder.decode(encoder.encode_update({"n": value}))
         assert np.array_equal(decoder.model["n"], value)
         assert decoder.model["n"].dtype == np.int64
+
+
+def test_the_report_on_an_update_has_the_errors_of_the_model():
+    """Squared error and largest error of what a decoder then has; the peak is that of the tensor."""
+    first, second, *_ = rounds()
+    encoder = nnr.Encoder(qp=-26, dq=False)  # what did not move is then within half a step
+    encoder = nnr.Encoder(qp=-26, dq=False, base=encoder.encode(first))  # which knows nothing of `first`
+    encoder.encode_update(second)
+    rows = {t.name: t for t in encoder.report.tensors}
+    for name in ("a", "b"):
+        error = encoder.model[name].astype(np.float64) - second[name].astype(np.float64)
+        assert rows[name].squared_error == pytest.approx((error**2).sum(), rel=1e-4)
+        assert rows[name].max_error == pytest.approx(np.abs(error).max(), rel=1e-4)
+        assert rows[name].peak == np.abs(second[name]).max()
+        assert rows[name].psnr > 20
+    assert rows["half"].tool == "unchanged"
+    assert not rows["half"].notes, "the difference becomes zero, not the tensor"
+
+
+def test_exact_tensors_do_not_make_the_psnr_of_all_better():
+    model = {"w": np.linspace(-1, 1, 300, dtype=np.float32).reshape(15, 20)}
+    counted = {**model, "steps": np.array(1 << 60, np.int64)}
+    found = []
+    for tensors in (model, counted):
+        encoder = nnr.Encoder(qp=-20)
+        encoder.encode(tensors)
+        found.append(encoder.report)
+    assert found[0].psnr == found[1].psnr == found[1].tensors[0].psnr < 60
