@@ -190,6 +190,30 @@ def many_indices(rng: np.random.Generator) -> Iterator[Case]:
         yield s.refused(f"cut_to_{length}_dq{dq}", "decoding 2", "TruncatedError")
 
 
+@family("syntax 9.6", "semantics 4", "decoding 2.6")
+def no_weights(rng: np.random.Generator) -> Iterator[Case]:
+    """Vectors of no element, alone and between large tensors; their units end as all others."""
+    for profile, dq in itertools.product((0, 1), (0, 1)):
+        s = Stream(profile)
+        for number in range(3):
+            s.tensor(f"none{number}", np.zeros(0, np.int64), dq=dq)
+            s.tensor(f"w{number}", indices(rng, (20, 20)), dq=dq)
+            s.tensor(f"i{number}", np.zeros(0, np.int64), INT)
+        yield s.case(f"p{profile}_dq{dq}")
+    for many in (False, True):
+        s = Stream()
+        s.tensor("none", np.zeros(0, np.int64), end={"rest": "0" * 8})
+        if many:
+            s.tensor("w", indices(rng, (20, 20)))
+            s.tensor("v", indices(rng, (20, 20)))
+        yield s.refused(f"a_byte_more_{'many' if many else 'alone'}", "decoding 2.6")
+    for length in (1, 2):
+        s = Stream()
+        s.tensor("none", np.zeros(0, np.int64))
+        s.parts[-1] = _cut(s.parts[-1], len(s.payload) - length)
+        yield s.refused(f"cut_to_{length}", "decoding 2", "TruncatedError")
+
+
 @family("README D1", "README D2")
 def legacy_dialect(rng: np.random.Generator) -> Iterator[Case]:
     """Streams of profile 0 with 32 escape flags, whose block scans reset the range before a single block row
