@@ -19,6 +19,7 @@ __all__ = [
     "SyntaxValueError",
     "TruncatedError",
     "UnsupportedError",
+    "abridged",
 ]
 
 
@@ -134,3 +135,8 @@ class MissingExtraError(NnrError, ImportError):
 
 class CoreError(NnrError):
     """The C core returned something that it never should: a defect of this library."""
+
+
+def abridged(name: str) -> str:
+    """`name`, or 80 characters of a long one: one name of a stream may come in thousands of messages."""
+    return name if len(name) <= 80 else f"{name[:77]}..."

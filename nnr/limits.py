@@ -31,6 +31,8 @@ class Limits:
         max_list_entries: entries of all codebooks of a stream together, and of one list in a header: ids,
         entry points, dimensions of a pruned element.
         max_topology_bytes: bytes of a topology once inflated.
+        max_multiplications: of numbers, to multiply out the factors of decomposed weights; None means the
+            larger of 2^32 and 2^14 for each byte of the stream.
     """
 
     max_tensor_elements: int = 1 << 31
@@ -43,11 +45,12 @@ class Limits:
     max_recursion: int = 8
     max_list_entries: int = 1 << 20
     max_topology_bytes: int = 1 << 26
+    max_multiplications: int | None = None
 
     def __post_init__(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
-            if value is None and f.name == "max_output_bytes":
+            if value is None and f.default is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(f"{f.name} must be an integer, not {value!r}")
@@ -60,11 +63,17 @@ class Limits:
             return self.max_output_bytes
         return max(256 << 20, self.max_output_ratio * stream_bytes)
 
+    def multiplications(self, stream_bytes: int) -> int:
+        """Multiplications allowed for a stream of `stream_bytes` bytes."""
+        if self.max_multiplications is not None:
+            return self.max_multiplications
+        return max(1 << 32, stream_bytes << 14)
+
     @classmethod
     def unlimited(cls) -> Limits:
         """No limit but those of the machine: for streams from a trusted source."""
         most = 1 << 62
-        return cls(most, most, most, most, most, most, most, 1000, most, most)
+        return cls(most, most, most, most, most, most, most, 1000, most, most, most)
 
     def check(self, name: str, value: int, what: str, *, allowed: int | None = None) -> None:
         """Raise `LimitError` when `value` is beyond the limit called `name` (or beyond `allowed`)."""

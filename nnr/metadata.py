@@ -50,6 +50,8 @@ __all__ = [
 #: topology_storage_format of the unit, one of the values 128..255 that the standard leaves unspecified.
 STORAGE_FORMAT = 0xAD
 MAGIC = b"nnr1"
+#: Dimensions of a tensor at most, as arrays have them.
+MOST_DIMENSIONS = 64
 
 _HAS_SHAPE = 0x80
 _FLAG_ORDER = 1
@@ -295,7 +297,13 @@ def _parse_record(body: _Body) -> TensorRecord:
     parts = body.number() if kind in _IN_PARTS else int(kind == Kind.PLAIN)
     record = TensorRecord(code & ~_HAS_SHAPE, kind, parts)
     if code & _HAS_SHAPE:
-        record.shape = tuple(body.number() for _ in range(body.count(1)))
+        dimensions = body.count(1)
+        if dimensions > MOST_DIMENSIONS:
+            raise ConformanceError(
+                f"the metadata unit gives a tensor {dimensions} dimensions; allowed: up to {MOST_DIMENSIONS}",
+                clause=CLAUSE,
+            )
+        record.shape = tuple(body.number() for _ in range(dimensions))
     if kind == Kind.TIED:
         record.original = body.number()
         try:

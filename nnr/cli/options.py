@@ -117,7 +117,8 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
     """`--limit`."""
-    names = ", ".join(f"{f.name} ({_limit_default(f.default)})" for f in dataclasses.fields(Limits))
+    fields = dataclasses.fields(Limits)
+    names = ", ".join(f"{f.name} ({_LIMIT_DEFAULTS.get(f.name, f.default)})" for f in fields)
     parser.add_argument(
         "--limit", metavar="NAME=SIZE", action="append", type=_limit, default=[],
         help=f"change what a stream may cost, for streams from a source you trust; NAME (default) is one of "
@@ -125,8 +126,10 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _limit_default(value: Any) -> str:
-    return "256 MiB, or max_output_ratio times the stream" if value is None else str(value)
+_LIMIT_DEFAULTS = {
+    "max_output_bytes": "256 MiB, or max_output_ratio times the stream",
+    "max_multiplications": "2^32, or 2^14 times the stream",
+}
 
 
 def limits(args: argparse.Namespace) -> Limits:

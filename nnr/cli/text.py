@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -12,10 +13,11 @@ from typing import Any, NamedTuple
 
 __all__ = [
     "OutputError", "Screen", "cells", "clipped", "count", "decibels", "folded", "folded_table", "one_line",
-    "print_line", "screen_of", "shape_text", "shortened", "table",
+    "print_json", "print_line", "screen_of", "shape_text", "shortened", "table",
 ]  # fmt: skip
 
 _NAME_CELLS = 28
+_PIECES = 1 << 12
 
 
 class Screen(NamedTuple):
@@ -76,10 +78,29 @@ def print_line(text: str) -> None:
         BrokenPipeError: nobody reads any more.
         OutputError: it cannot be written; a kind of its own, since a file may just be read meanwhile.
     """
+    _print(one_line(text))
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as one line of JSON, in pieces, so that lists may be made as they are printed.
+
+    Raises:
+        BrokenPipeError, OutputError: as of `print_line`.
+    """
+    held: list[str] = []
+    for piece in json.JSONEncoder().iterencode(value):
+        held.append(piece)
+        if len(held) == _PIECES:
+            _print("".join(held), end="")
+            held.clear()
+    _print("".join(held))
+
+
+def _print(text: str, end: str = "\n") -> None:
     if sys.stdout is None:
         raise OutputError("closed")
     try:
-        print(one_line(text))
+        print(text, end=end)
     except BrokenPipeError:
         raise
     except OSError as error:

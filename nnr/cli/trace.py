@@ -6,7 +6,6 @@ A broken stream is listed as far as it can be read, with its violations at the e
 from __future__ import annotations
 
 import argparse
-import json
 
 from ..decoder.bins import trace_bins
 from ..decoder.decode import Decoder
@@ -16,7 +15,7 @@ from ..syntax.stream import NnrUnit
 from .errors import CommandError, UsageError, about, as_limits
 from .options import add_limits, limits
 from .streams import add_out_of_band, read_bitstream, read_out_of_band
-from .text import print_line
+from .text import print_json, print_line
 
 __all__ = ["EXAMPLES", "JSON", "SUMMARY", "add_arguments", "run"]
 
@@ -77,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     with about(args.file):
         if args.json:
             description = describe(data, out_of_band=out_of_band, limits=limits(args))
-            print_line(json.dumps(description))
+            print_json(description)
             problem = next((found["message"] for found in description["problems"]), None)
         else:
             for line in trace_lines(data, out_of_band=out_of_band, limits=limits(args)):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import BitstreamError
+from ..errors import BitstreamError, abridged
 from ..limits import Limits
 from ..metadata import Kind
 from ..syntax.constants import PayloadType
@@ -245,7 +245,7 @@ class _Run:
             shift = plan.unit.header.unit_header.get("first_tensor_dimension_shift")
             if shift:
                 report.notes.append(
-                    f"{plan.element_ids[0]}: first_tensor_dimension_shift is {shift}; the "
+                    f"{abridged(plan.element_ids[0])}: first_tensor_dimension_shift is {shift}; the "
                     "dimensions are given as coded"
                 )
         if stream.metadata is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import BitstreamError, ConformanceError, UnsupportedError
+from ..errors import BitstreamError, ConformanceError, UnsupportedError, abridged
 from .clauses import clause
 from .plan import Role
 
@@ -282,7 +282,7 @@ def _plain_group(
     first = layout.element_ids[0]
     if layout.differential:
         if {role for _, role in layout.roles} & {Role.G, Role.LOCAL_SCALING}:
-            notes.append(f"{first}: differences of factors are given as they are")
+            notes.append(f"{abridged(first)}: differences of factors are given as they are")
         return {name: coded[name] for name in group.names}
     if len(layout.roles) == 1 and len(layout.element_ids) > 1:
         parts = split_elements(coded[layout.roles[0][0]], layout)
@@ -296,7 +296,7 @@ def _plain_group(
     h = group.layouts[-1].named(Role.H)
     if g is not None and h is not None:
         weight = multiply(coded[g], coded[h]).reshape(layout.tensor_dimensions)
-        notes.append(f"{name}: multiplied out of {g} and {h}")
+        notes.append(f"{abridged(name)}: multiplied out of {abridged(g)} and {abridged(h)}")
     if scaling is not None and _is_folded(layout, unfold):
         bias = layout.named(Role.BIAS)
         assert bias is not None
@@ -304,7 +304,7 @@ def _plain_group(
         return {name: weight} | unfolded_batch_norm(coded[scaling], coded[bias], unfold[first])
     if scaling is not None:
         weight = scale_rows(weight, coded[scaling])
-        notes.append(f"{name}: scaled by {scaling}")
+        notes.append(f"{abridged(name)}: scaled by {abridged(scaling)}")
     return {name: weight} | {other: coded[other] for other in group.names[1:]}
 
 

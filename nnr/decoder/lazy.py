@@ -87,6 +87,9 @@ class File(Mapping[str, np.ndarray]):
         self._plan_of = {t.name: (plan, t) for plan in self._stream.plans for t in plan.tensors}
         self._unfold = batch_norm_names(given)
         self._group_of: dict[str, Group] = {}
+        # The group that was decoded last and what was not asked for of it, for who reads one parameter after
+        # the other; each is given out once, so that nobody else has the array.
+        self._last: tuple[Group | None, dict[str, np.ndarray]] = None, {}
         if form == "coded":
             coded = [
                 name for plan in self._stream.plans for name in plan.element_ids if name in self._plan_of
@@ -203,6 +206,7 @@ class File(Mapping[str, np.ndarray]):
             self._data = memoryview(b"")
             self._stream = Stream([], [], None, {})
             self._plan_of = {}
+            self._last = None, {}
             close, self._close = self._close, None
             close()
 
@@ -291,14 +295,21 @@ class File(Mapping[str, np.ndarray]):
 
     def _part(self, name: str, coded: dict[str, np.ndarray]) -> np.ndarray:
         """A coded tensor, or a parameter of the plain form, which may take several."""
+        group = self._group_of.get(name)
+        last, left = self._last
+        array = left.pop(name, None) if group is not None and last is group else None
+        if array is not None:
+            return array
         needed = self._coded_ids(name)
         plans = {id(p): p for n in needed if n not in coded for p in [self._plan_of[n][0]]}
         for plan in plans.values():
             self._decode([plan], coded)
-        group = self._group_of.get(name)
         if group is None:
             return coded[name]
-        return plain_form(coded, group.layouts, self._unfold, self._stream.locate)[0][name]
+        left = plain_form(coded, group.layouts, self._unfold, self._stream.locate)[0]
+        array = left.pop(name)
+        self._last = group, left
+        return array
 
     def _check_open(self) -> None:
         if self._closed:

@@ -45,7 +45,7 @@ _PAYLOAD_ORDER = (Role.LOCAL_SCALING, Role.BIAS, *BATCH_NORM, Role.WEIGHT, Role.
 class Codebook:
     """Codebook entries (integers on the grid of the step size) and the position of index 0."""
 
-    entries: tuple[int, ...]
+    entries: Sequence[int]
     zero_offset: int
 
 
@@ -116,6 +116,12 @@ class UnitPlan:
             return self.elements
         factors = sum(t.elements for t in self.tensors if t.role in (Role.G, Role.H))
         return self.elements - factors + math.prod(self.tensor_dimensions)
+
+    @property
+    def multiplications(self) -> int:
+        """(decoding 10.4) Multiplications that make a weight of its factors, 0 for a unit without H."""
+        rank = next((t.rows for t in self.tensors if t.role is Role.H), 0)
+        return rank * math.prod(self.tensor_dimensions) if rank else 0
 
 
 @clause("decoding 9.1")
@@ -244,11 +250,11 @@ def _codebooks(h: Values) -> dict[Role, Codebook]:
     first = h.get("integer_codebook")
     if first is None:
         return {}
-    book = Codebook(tuple(first.codebook), first.cb_zero_offset)
+    book = Codebook(first.codebook, first.cb_zero_offset)
     books = {Role.WEIGHT: book, Role.G: book, Role.H: book}
     second = h.get("integer_codebook_second")
     if second is not None:
-        books[Role.H] = Codebook(tuple(second.codebook), second.cb_zero_offset)
+        books[Role.H] = Codebook(second.codebook, second.cb_zero_offset)
     return books
 
 

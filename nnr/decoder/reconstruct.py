@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import BIG_ENDIAN, WIDE, dtype_from_code, is_float, is_integer
-from ..errors import ConformanceError
+from ..errors import ConformanceError, abridged
 from ..metadata import CLAUSE, Kind, Metadata, TensorRecord
 from ..syntax.constants import DataFormat
 from .clauses import clause
@@ -133,9 +133,9 @@ def restore(coded: Mapping[str, np.ndarray], metadata: Metadata) -> tuple[dict[s
         if parts[0] not in restored:
             restored[parts[0]] = restore_one(name, [coded[part] for part in parts], record)
             if len(parts) > 1:
-                notes.append(f"{name}: joined from {len(parts)} coded tensors")
+                notes.append(f"{abridged(name)}: joined from {len(parts)} coded tensors")
         if name != parts[0]:
-            notes.append(f"{name}: tied to {parts[0]}")
+            notes.append(f"{abridged(name)}: tied to {abridged(parts[0])}")
         tensors[name] = restored[parts[0]]
     return tensors, notes
 

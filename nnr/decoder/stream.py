@@ -14,13 +14,16 @@ from ..errors import BitstreamError, ConformanceError, TruncatedError
 from ..limits import Limits
 from ..metadata import CLAUSE, Metadata, is_metadata, looks_like_metadata
 from ..metadata import parse as parse_metadata
-from ..syntax.constants import NnrUnitType
+from ..syntax.constants import DataFormat, NnrUnitType
 from ..syntax.stream import NnrUnit, StreamContext, read_units
 from .clauses import clause
 from .plan import UnitPlan, check_shape, plan_unit
 from .reconstruct import restored_bytes
 
 __all__ = ["Source", "Stream", "checked_limits", "located", "read_stream", "stream_bytes"]
+
+#: Formats of eight bytes.
+_WIDE = frozenset([DataFormat.TENSOR_INT64, DataFormat.TENSOR_FLOAT64])
 
 Source = bytes | bytearray | memoryview | str | os.PathLike[str]
 
@@ -119,13 +122,21 @@ def read_stream(
                 TruncatedError("the stream ends before its first tensor", clause="syntax 2.4"), last
             )
     plans = _plans([unit for unit in units if unit.unit_type == NnrUnitType.NNR_NDU], limits)
-    sizes = [max(plan.elements, plan.plain_elements) for plan in plans]
-    output = max(4 * sum(sizes), restored_bytes(plans, metadata))
+    sizes = (
+        max(plan.elements, plan.plain_elements) * (8 if plan.data_format in _WIDE else 4) for plan in plans
+    )
+    output = max(sum(sizes), restored_bytes(plans, metadata))
     limits.check(
         "max_output_bytes",
         output,
         "size of the decoded tensors in bytes",
         allowed=limits.output_bytes(len(data)),
+    )
+    limits.check(
+        "max_multiplications",
+        sum(plan.multiplications for plan in plans),
+        "number of multiplications for the decomposed weights",
+        allowed=limits.multiplications(len(data)),
     )
     return Stream(units, plans, metadata, crcs)
 

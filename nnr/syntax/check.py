@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..errors import BitstreamError, LimitError, UnsupportedError
+from ..errors import BitstreamError, LimitError, UnsupportedError, abridged
 from ..limits import Limits
 from .bits import Buffer, byte_view
 from .constants import (
@@ -431,7 +431,7 @@ class _Rules:
             self.wrong(
                 unit,
                 "nnr_unit_header.unit_header.element_ids",
-                f"the element id {names[0]!r} was used before, in unit {before[0]}",
+                f"the element id {abridged(names[0])!r} was used before, in unit {before[0]}",
                 "one unit per element",
                 "semantics 4",
             )
@@ -519,7 +519,7 @@ class _Rules:
             self.wrong(
                 start,
                 "nnr_unit_header.partial_data_counter",
-                f"{missing} parts of the element {name!r} are missing",
+                f"{missing} parts of the element {abridged(name)!r} are missing",
                 "all parts",
                 "semantics 1",
             )

@@ -4,18 +4,19 @@ In: bits after the unit header, the parameter sets in force, out-of-band paramet
 every parameter of the tensors is resolved: transmitted, inferred or supplied. The payload stays bytes here.
 
 Computed values that stand beside the elements: ``element_ids`` (list of str), ``decomposition_role`` ("", "G"
-or "H" for a separate unit of a decomposed weight), in codebooks ``cb_zero_offset`` and ``codebook``, and
-``bit_offset`` (list) where entry points are present.
+or "H" for a separate unit of a decomposed weight), in codebooks ``cb_zero_offset`` and ``codebook`` (array of
+int64), and ``bit_offset`` (list) where entry points are present.
 """
 
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SyntaxValueError
+from ..errors import SyntaxValueError, abridged
 from .constants import CompressedParameterTypes, DataFormat, ParentNodeIdType, PayloadType
 from .serdes import Syntax, Values, syntax_table
 from .topology import topology_elements_ids_list
@@ -172,14 +173,13 @@ def _element_ids(s: Syntax, v: Values, ctx: StreamContext) -> list[str]:
     )
     ids = []
     for index in indices:
-        known = names is not None and index < len(names)
-        s.require(
-            known or names is None,
-            f"element index {index}",
-            f"0..{len(names or ()) - 1}, the entries of the reference list",
-            "semantics 2",
-        )
-        ids.append(names[index] if known and names is not None else f"#{index}")
+        if names is not None and index < len(names):
+            ids.append(names[index])
+            continue
+        if names is not None:
+            allowed = f"0..{len(names) - 1}, the entries of the reference list"
+            s.require(False, f"element index {index}", allowed, "semantics 2")
+        ids.append(f"#{index}")
     return ids
 
 
@@ -214,7 +214,7 @@ def _supply(s: Syntax, v: Values, supplied: Mapping[str, Any]) -> None:
 
 def _check_dimensions(s: Syntax, v: Values, ctx: StreamContext) -> None:
     """(semantics 4 to 6) Dimensions known, possible and within the limits; the role of a separate G or H."""
-    name = v.element_ids[0] if v.element_ids else ""
+    name = abridged(v.element_ids[0]) if v.element_ids else ""
     dimensions = v.get("tensor_dimensions")
     if dimensions is None:
         s.unknown("count_tensor_dimensions", _REMEDY % name)
@@ -284,8 +284,8 @@ def integer_codebook(s: Syntax, v: Values, ctx: StreamContext) -> None:
     s.let("codebook", _codebook(v))
 
 
-def _codebook(v: Values) -> list[int]:
-    left, right = [], []
+def _codebook(v: Values) -> array[int]:
+    left, right = array("q"), array("q")
     value = v.codebook_zero_value
     for delta in v.codebook_delta_left:
         value -= delta + 1
@@ -294,7 +294,10 @@ def _codebook(v: Values) -> list[int]:
     for delta in v.codebook_delta_right:
         value += delta + 1
         right.append(value)
-    return [*reversed(left), v.codebook_zero_value, *right]
+    left.reverse()
+    left.append(v.codebook_zero_value)
+    left += right
+    return left
 
 
 def _codebook_size(given: Mapping[str, Any], index: tuple[int, ...]) -> int:

@@ -8,10 +8,10 @@ skipping and history. What lies deeper in a payload needs the decoder and is lef
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import BitstreamError, UnsupportedError
+from ..errors import BitstreamError, UnsupportedError, abridged
 from ..limits import Limits
 from .bits import Buffer, byte_view
 from .block import Role, member_roles
@@ -104,6 +104,11 @@ def _matrix(header: Values) -> tuple[int, int]:
     return (dimensions[0] if dimensions else 0), math.prod(dimensions[1:])
 
 
+def _joined(ids: Sequence[str]) -> str:
+    """The ids of a tensor as one name; many may be indices of one byte that stand for a long id."""
+    return ids[0] if len(ids) == 1 else " + ".join(map(abridged, ids))
+
+
 def block_members(header: Values) -> list[tuple[str, str, list[int]]]:
     """(semantics 5, 6) Id, role and shape of every tensor of a data unit, in the order of the ids."""
     ids = header.element_ids
@@ -111,7 +116,7 @@ def block_members(header: Values) -> list[tuple[str, str, list[int]]]:
     if header.nnr_compressed_data_unit_payload_type != _BLOCK:
         rows, columns = _matrix(header)
         role = header.decomposition_role
-        return [(" + ".join(ids), role or "tensor", [rows, columns] if role else dimensions)]
+        return [(_joined(ids), role or "tensor", [rows, columns] if role else dimensions)]
     shapes = {Role.WEIGHT: dimensions}
     roles = member_roles(header.compressed_parameter_types)
     if Role.G in roles:
@@ -231,7 +236,7 @@ def info(
 
 def _without_shape(unit: NnrUnit, header: Values) -> dict[str, Any]:
     return {
-        "name": " + ".join(header.element_ids),
+        "name": _joined(header.element_ids),
         "role": "",
         "shape": None,
         "elements": None,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..errors import BitstreamError, ConformanceError, SyntaxValueError, TruncatedError
+from ..errors import BitstreamError, ConformanceError, SyntaxValueError, TruncatedError, abridged
 from ..limits import Limits
 from .bits import Buffer, byte_view
 from .constants import NnrUnitType, PayloadType, Profile, QuantizationMethodFlags
@@ -300,8 +300,7 @@ def unit_name(header: Values) -> str:
         if ids is None and "topology_elem_id" in inner:
             ids = [inner.topology_elem_id]
         if ids:
-            first = ids[0] if len(ids[0]) <= 80 else f"{ids[0][:77]}..."
-            label += f" {quoted(first)}"
+            label += f" {quoted(abridged(ids[0]))}"
     return label
 
 

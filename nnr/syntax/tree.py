@@ -66,16 +66,25 @@ _NODE_KEYS = frozenset(
 )
 
 
+_DERIVING = ("counts", "plus", "derived", "fixed")
+"""Options of an element that `derive` looks at."""
+
+_Derived = tuple[str, tuple[int, ...], Any, dict[str, Any]]
+"""Name, index, value and these options of an element that writing may derive."""
+
+
 class _Builder(Listener):
     """Builds the node of one unit after the other."""
 
     def __init__(self) -> None:
+        # The same for every entry of a list, which may have very many.
+        self.options: dict[tuple[tuple[str, Any], ...], dict[str, Any]] = {}
         self.begin_node()
 
     def begin_node(self) -> None:
         self.node: Tree = {}
         self.stack = [self.node]
-        self.derived: list[list[Element]] = [[]]
+        self.derived: list[list[_Derived]] = [[]]
         self.coded = 0
         self.end_bit = 0
 
@@ -101,7 +110,8 @@ class _Builder(Listener):
             held[name] = value
         options = element.options
         if options.get("counts") or options.get("derived") or options.get("fixed") is not None:
-            self.derived[-1].append(element)
+            kept = tuple((key, options[key]) for key in _DERIVING if key in options)
+            self.derived[-1].append((name, index, value, self.options.setdefault(kept, dict(kept))))
 
     def array(self, name: str, at: tuple[int, ...]) -> None:
         row = self.stack[-1]
@@ -130,15 +140,17 @@ class _Builder(Listener):
             del given["byte_alignment"]
         differing = set()
         elements = self.derived.pop()
-        for element in elements:
-            rest = {name: value for name, value in given.items() if name != element.name}
-            if derive(rest, element.index, element.options) != element.value:
-                differing.add(element.name)
-            elif not element.index:
-                given.pop(element.name)
-        for element in elements:
-            if element.index and element.name not in differing:
-                given.pop(element.name, None)
+        for name, index, value, options in elements:
+            if name in differing:
+                continue
+            rest = {other: held for other, held in given.items() if other != name}
+            if derive(rest, index, options) != value:
+                differing.add(name)
+            elif not index:
+                given.pop(name)
+        for name, index, _, _ in elements:
+            if index and name not in differing:
+                given.pop(name, None)
 
     def mark(self) -> Any:
         return len(self.stack), self.coded, self.end_bit

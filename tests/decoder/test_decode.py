@@ -268,6 +268,61 @@ def test_the_product_of_factors_counts_as_output(limit):
     assert nnr.decode(data)["w"].shape == (100, 100)
 
 
+def test_multiplications_are_bounded():
+    """A product of 100 x 100 elements over an inner index of 7."""
+    common = {
+        "compressed_parameter_types": 1,
+        "decomposition_rank": 7,
+        "g_number_of_rows": 100,
+        "tensor_dimensions": [100, 100],
+    }
+    ones = np.ones((100, 7), "<f4")
+    data = bytes(Builder().raw("w_G", ones, **common).raw("w_H", ones, **common))
+    assert nnr.decode(data, limits=nnr.Limits(max_multiplications=70000))["w"].shape == (100, 100)
+    for read in (nnr.decode, nnr.open, nnr.Decoder().decode):
+        with pytest.raises(nnr.LimitError, match="max_multiplications=70000"):
+            read(data, limits=nnr.Limits(max_multiplications=69999))
+    assert nnr.Limits().multiplications(1000) == 1 << 32
+    assert nnr.Limits().multiplications(1 << 20) == 1 << 34
+
+
+@pytest.mark.parametrize(("data_format", "size"), [(7, 8), (9, 8), (8, 4), (6, 4)])
+def test_output_in_a_wide_format_counts_as_what_it_takes(data_format, size):
+    """Formats of eight bytes twice; the others as the four bytes that they have on the way."""
+    options = {"nnr_decompressed_data_format_present_flag": 1, "nnr_decompressed_data_format": data_format}
+    data = bytes(Builder().raw("x", np.zeros(1000), **options))
+    assert nnr.decode(data, limits=nnr.Limits(max_output_bytes=1000 * size))["x"].itemsize <= size
+    with pytest.raises(nnr.LimitError, match="max_output_bytes"):
+        nnr.decode(data, limits=nnr.Limits(max_output_bytes=1000 * size - 1))
+
+
+def test_an_opened_tensor_of_several_elements_is_decoded_once(monkeypatch):
+    """Not anew for each element, and no array is given out twice."""
+    from nnr.decoder import lazy
+
+    mapping = {
+        "concatenation_axis_index": 0,
+        "split_index": list(range(1, 50)),
+        "number_of_shifts": [0] * 49,
+        "shift_index": [[]] * 49,
+        "shift_value": [[]] * 49,
+    }
+    names = [f"n{k}" for k in range(50)]
+    values = np.arange(100, dtype="<f4").reshape(50, 2)
+    data = bytes(Builder().raw(names, values, topology_tensor_dimension_mapping=mapping).raw("x", values))
+    calls = []
+    decode = lazy.decode_payloads
+    monkeypatch.setattr(lazy, "decode_payloads", lambda *a, **b: calls.append(1) or decode(*a, **b))
+    with nnr.open(data) as file:
+        found = [file[name] for name in names]
+        assert len(calls) == 1
+        assert [array.tolist() for array in found] == [[row] for row in values.tolist()]
+        found[3][:] = 0
+        assert file["n3"].tolist() == [[6, 7]]
+        assert file["x"].shape == (50, 2)
+        assert file["n4"].tolist() == [[8, 9]]
+
+
 def test_one_id_is_one_tensor():
     """Not twice in a unit, and not in two shapes in a stream."""
     mapping = {

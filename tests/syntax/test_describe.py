@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Iterator
+import pickle
+import tracemalloc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from nnr.errors import ConformanceError
-from nnr.syntax.describe import describe, trace_lines
+from nnr.syntax.describe import LazyList, describe, trace_lines
+from nnr.syntax.tree import parse
 from tests.syntax.by_hand import MPS_1, START_1, from_bits, padded, unit
 
 # The stream of worked_example.md, and its table of bits of the data unit header.
@@ -150,3 +154,84 @@ def test_only_the_layout_that_fits_is_described() -> None:
 def test_what_is_no_stream_is_refused() -> None:
     with pytest.raises(ConformanceError, match="not an NNR bitstream"):
         describe(b"PK\x03\x04 and so on")
+
+
+def test_a_lazy_list_is_a_list_in_whatever_way_it_is_asked() -> None:
+    def lazy() -> LazyList:
+        return LazyList(lambda: iter([1, 2, 3]), lambda: 3)
+
+    plain = [1, 2, 3]
+    assert (len(lazy()), list(lazy()), tuple(lazy()), sorted(lazy()), [*lazy()]) == (
+        3, plain, (1, 2, 3), plain, plain,
+    )  # fmt: skip
+    assert (lazy()[1], lazy()[-2:], lazy().index(3), lazy().count(2), 2 in lazy()) == (2, [2, 3], 2, 1, True)
+    assert (lazy() + [4], [0] + lazy(), lazy() * 2, repr(lazy())) == (
+        [1, 2, 3, 4], [0, 1, 2, 3], plain * 2, "[1, 2, 3]",
+    )  # fmt: skip
+    assert lazy() == plain
+    assert plain == lazy()
+    assert lazy() == lazy()
+    assert lazy() != [1, 2]
+    assert lazy() < [1, 3]
+    assert list(reversed(lazy())) == [3, 2, 1]
+    assert json.dumps(lazy()) == json.dumps(lazy(), indent=None, skipkeys=True) == "[1, 2, 3]"
+    assert "".join(json.JSONEncoder().iterencode({"a": lazy()})) == '{"a": [1, 2, 3]}'
+    assert pickle.loads(pickle.dumps(lazy())) == copy.deepcopy(lazy()) == copy.copy(lazy()) == plain
+    for change in ("append", 4), ("extend", [4]), ("insert", 3, 4), ("__iadd__", [4]):
+        held = lazy()
+        getattr(held, str(change[0]))(*change[1:])
+        assert (held, len(held), list(held)) == ([1, 2, 3, 4], 4, [1, 2, 3, 4])
+    taken: list[int] = []
+    taken += lazy()
+    taken[:1] = lazy()
+    assert taken == [1, 2, 3, 2, 3]
+    assert not LazyList(lambda: iter(()), lambda: 0)
+
+
+def bits_of_codebook(entries: int) -> bytes:
+    """A codebook of `entries` (a power of two) entries, each but one of them a single bit."""
+    size = f"{entries + 4:b}"
+    exp_golomb = "0" * (len(size) - 3) + size
+    book = "0000" + exp_golomb + "100" + "10000000" + "1" * (entries - 1)
+    name = "01110111 00000000"
+    header = padded("00001 0 0 1", name, "0", "1", book, "0", "1 1 0000", "11 1 0000101", "00000011")
+    return START_1 + MPS_1 + unit(5, header)
+
+
+@pytest.mark.parametrize(
+    ("read", "bound"),
+    [
+        (lambda data: json_length(describe(data)), 450),
+        (lambda data: sum(map(len, trace_lines(data))), 450),
+        (parse, 320),
+    ],
+    ids=["describe", "trace", "parse"],
+)
+def test_list_entries_of_a_bit_take_no_objects(read: Callable[[bytes], Any], bound: int) -> None:
+    """Bytes of memory for each byte of a stream that is one codebook: an object for each entry takes 4000."""
+    data = bits_of_codebook(1 << 13)
+    assert len(data) < 1500
+    book = parse(data)["units"][2]["nnr_unit_header"]["unit_header"]["integer_codebook"]
+    assert len(book["codebook_delta_left"]) + len(book["codebook_delta_right"]) == (1 << 13) - 1
+    tracemalloc.start()
+    try:
+        read(data)
+        assert tracemalloc.get_traced_memory()[1] < bound * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+def json_length(value: Any) -> int:
+    return sum(map(len, json.JSONEncoder().iterencode(value)))
+
+
+def test_many_small_units_are_described_in_little_memory() -> None:
+    data = START_1 + MPS_1 + unit(63, b"") * 2000
+    bounds = ((lambda: json_length(describe(data)), 250), (lambda: sum(map(len, trace_lines(data))), 40))
+    for read, bound in bounds:
+        tracemalloc.start()
+        try:
+            read()
+            assert tracemalloc.get_traced_memory()[1] < bound * len(data)
+        finally:
+            tracemalloc.stop()

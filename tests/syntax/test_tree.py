@@ -64,7 +64,7 @@ def test_a_changed_value_is_written_and_sizes_follow() -> None:
     values = found.header.unit_header
     assert found.name == 'NNR_NDU "longer.name"'
     assert (values.count_tensor_dimensions, values.tensor_dimensions) == (3, [3, 4, 5])
-    assert values.integer_codebook.codebook == [0, 1, 3, 4, 7]
+    assert list(values.integer_codebook.codebook) == [0, 1, 3, 4, 7]
     assert values.integer_codebook.cb_zero_offset == 2
     assert bytes(found.payload_bytes) == b"a longer payload"
 
