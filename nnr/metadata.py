@@ -37,6 +37,7 @@ from .errors import ConformanceError, TruncatedError, UnsupportedError
 
 __all__ = [
     "CLAUSE",
+    "HEAD_BYTES",
     "STORAGE_FORMAT",
     "Kind",
     "Metadata",
@@ -50,6 +51,8 @@ __all__ = [
 #: topology_storage_format of the unit, one of the values 128..255 that the standard leaves unspecified.
 STORAGE_FORMAT = 0xAD
 MAGIC = b"nnr1"
+#: Bytes at the start of a unit in which `MAGIC` may stand.
+HEAD_BYTES = 14
 #: Dimensions of a tensor at most, as arrays have them.
 MOST_DIMENSIONS = 64
 
@@ -164,9 +167,10 @@ def looks_like_metadata(unit: bytes | memoryview, trailing: bytes | memoryview =
     Not even one changed byte may make the unit that holds the checksums pass for one to be skipped.
 
     Args:
+        unit: at least its first `HEAD_BYTES` bytes.
         trailing: the part of the unit behind its known syntax.
     """
-    head = bytes(unit[:14])
+    head = bytes(unit[:HEAD_BYTES])
     wrong = (sum(a != b for a, b in zip(head[k : k + 4], MAGIC, strict=True)) for k in range(len(head) - 3))
     near = min(wrong, default=4)
     return near == 0 or (near == 1 and STORAGE_FORMAT in head) or MAGIC in bytes(trailing)

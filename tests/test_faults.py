@@ -205,7 +205,6 @@ def large(path: Path) -> None:
     nnr.save_file(tensors, path, qp=-60)
 
 
-@pytest.mark.skipif(not hasattr(os, "pread"), reason="a mapped file cannot be cut on this system")
 @pytest.mark.parametrize("profile", [0, 1])
 @pytest.mark.parametrize("size", [0, 5000])
 def test_a_file_that_is_cut_while_it_is_open_is_an_error(profile: int, size: int, tmp_path: Path) -> None:
@@ -233,6 +232,79 @@ with nnr.open(sys.argv[1]) as file:
     lines = done.stdout.splitlines()
     assert len(lines) == 5
     assert all("shorter since it was opened" in line and "byte" in line for line in lines)
+
+
+def test_a_file_that_is_cut_while_its_headers_are_indexed_is_an_error(tmp_path: Path) -> None:
+    """Between any two reads, and while slices of its units are read."""
+    path = tmp_path / "model.nnr"
+    large(path)
+    code = """
+import os, nnr
+from nnr.decoder import lazy
+content = open(sys.argv[1], "rb").read()
+plain = lazy._pread
+reads = 0
+cut_at = None
+def pread(descriptor, size, offset):
+    global reads
+    reads += 1
+    if reads == cut_at:
+        os.truncate(sys.argv[1], len(content) // 3)
+    return plain(descriptor, size, offset)
+lazy._pread = pread
+def look():
+    with nnr.open(sys.argv[1]) as file:
+        units = file.units
+        return [bytes(unit.payload_bytes[-4:]) for unit in units]
+whole = look()
+total = reads
+for cut_at in range(1, total + 1):
+    reads = 0
+    open(sys.argv[1], "wb").write(content)
+    try:
+        found = look()
+    except nnr.TruncatedError as error:
+        print(error)
+    else:
+        print("the same" if found == whole else "other bytes")
+print(total)
+"""
+    done = python(code, path)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    *lines, total = done.stdout.splitlines()
+    assert len(lines) == int(total) > 5
+    assert "shorter since it was opened" in lines[0]
+    assert set(lines) - {"the same"} <= {line for line in lines if "shorter since it was opened" in line}
+
+
+def test_units_of_an_opened_file_keep_it_for_themselves(tmp_path: Path) -> None:
+    path = tmp_path / "model.nnr"
+    large(path)
+    content = path.read_bytes()
+    with nnr.open(path) as file:
+        unit = next(unit for unit in file.units if "w2" in unit.name)
+    assert isinstance(unit.payload_bytes, memoryview)
+    end = unit.byte_offset + unit.size
+    assert unit.payload_bytes == content[unit.payload_offset : end]
+    os.truncate(path, end - 1)
+    with pytest.raises(nnr.TruncatedError, match="shorter since it was opened"):
+        unit.payload_bytes  # noqa: B018
+
+
+def test_where_there_is_no_pread_a_file_is_read_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from nnr.decoder import lazy
+
+    path = tmp_path / "model.nnr"
+    large(path)
+    whole = nnr.load_file(path)
+    monkeypatch.setattr(lazy, "_pread", lazy._pread_by_seeking)
+    with open(path, "rb") as source:
+        with nnr.open(source) as file:
+            assert all(np.array_equal(file[name], whole[name]) for name in file)
+        assert source.tell() == 0
+        assert source.read(4) == path.read_bytes()[:4]
 
 
 def test_a_file_that_changes_while_it_is_open_is_noticed(tmp_path: Path) -> None:

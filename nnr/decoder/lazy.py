@@ -1,18 +1,19 @@
 """A bitstream opened for reading single tensors: `nnr.open`.
 
-Headers are indexed when the file is opened, through a memory map. Payloads are read and decoded on demand, by
-reading and not through the map: a file that became shorter would end the process that looks behind its end.
-The checksum of a unit is compared when its tensor is decoded. In a profile-0 stream the first access decodes
+Headers are indexed when the file is opened; payloads are read and decoded on demand. The file is read and not
+mapped into memory: one that became shorter would end the process that looks behind its end. The checksum of a
+unit is compared when its tensor is decoded. In a profile-0 stream the first access decodes
 every unit once, since only that settles the dialect (spec README D1).
 """
 
 from __future__ import annotations
 
-import mmap
 import os
+import stat
+import threading
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -24,6 +25,7 @@ from ..dtypes import dtype_from_code, dtype_name
 from ..errors import BitstreamError, ConformanceError, TruncatedError
 from ..limits import Limits
 from ..metadata import TensorRecord
+from ..syntax.bits import FileBytes
 from ..syntax.constants import NnrUnitType, PayloadType
 from ..syntax.info import head_qp, tools_of
 from ..syntax.stream import NnrUnit
@@ -58,20 +60,18 @@ class File(Mapping[str, np.ndarray]):
 
     def __init__(
         self,
-        data: memoryview,
+        data: memoryview | FileBytes,
         *,
         form: Form = "plain",
         out_of_band: OutOfBand | None = None,
         limits: Limits | None = None,
         threads: int | None = None,
         backend: Backend = "c",
-        close: Any = None,
-        file: _Mapped | None = None,
+        file: _Opened | None = None,
     ) -> None:
-        self._close = close
         self._file = file
         self._closed = False
-        self._data = data
+        self._data: memoryview | FileBytes = data
         if form not in ("plain", "coded"):
             raise ValueError(f"form must be 'plain' or 'coded', not {form!r}")
         self._limits = checked_limits(limits)
@@ -79,11 +79,7 @@ class File(Mapping[str, np.ndarray]):
         self._backend: Backend = backend
         self._dialect: int | None = None
         given = out_of_band or {}
-        try:
-            self._stream: Stream = read_stream(data, self._limits, given.get, check=False)
-        except BaseException:
-            self.close()
-            raise
+        self._stream: Stream = read_stream(data, self._limits, given.get, check=False)
         self._plan_of = {t.name: (plan, t) for plan in self._stream.plans for t in plan.tensors}
         self._unfold = batch_norm_names(given)
         self._group_of: dict[str, Group] = {}
@@ -107,9 +103,7 @@ class File(Mapping[str, np.ndarray]):
             try:
                 self._entries = original_names(list(self._group_of), metadata)
             except BitstreamError as error:
-                error = self._stream.locate_metadata(error)
-                self.close()
-                raise error from None
+                raise self._stream.locate_metadata(error) from None
 
     @property
     def units(self) -> list[NnrUnit]:
@@ -200,15 +194,13 @@ class File(Mapping[str, np.ndarray]):
         self.close()
 
     def close(self) -> None:
-        """Release the file. Arrays given out stay valid."""
+        """Release the file. Arrays given out stay valid; units given out keep the file for themselves."""
         self._closed = True
-        if self._close is not None:
-            self._data = memoryview(b"")
-            self._stream = Stream([], [], None, {})
-            self._plan_of = {}
-            self._last = None, {}
-            close, self._close = self._close, None
-            close()
+        self._file = None
+        self._data = memoryview(b"")
+        self._stream = Stream([], [], None, {})
+        self._plan_of = {}
+        self._last = None, {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -343,6 +335,8 @@ class File(Mapping[str, np.ndarray]):
 
     def _unit_bytes(self, unit: NnrUnit, *, check: bool = True) -> memoryview:
         """A whole unit in memory, its checksum compared if there is one."""
+        if self._closed:
+            raise ValueError("the file is closed")
         if self._file is None:
             whole = self._data[unit.byte_offset : unit.byte_offset + unit.size]
         else:
@@ -382,35 +376,43 @@ def _drained(found: list[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndar
         yield found.pop()
 
 
-class _Mapped:
-    """The file behind a memory map, to be read where the map must not be touched any more.
+class _Opened:
+    """A file that is read in pieces; its descriptor is kept until nobody needs it.
 
     Args:
-        file: the open file; its descriptor is kept open until `close`.
-        begin, size: the part of it that counts, in bytes.
+        file: the open file.
+        begin: where the stream begins, in bytes.
+
+    Raises:
+        OSError, ValueError, AttributeError: it has no descriptor, or is no file with a size.
     """
 
-    def __init__(self, file: BinaryIO, begin: int, size: int) -> None:
+    def __init__(self, file: BinaryIO, begin: int) -> None:
+        self._descriptor = -1
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("not a regular file")
         self._descriptor = os.dup(file.fileno())
         self._begin = begin
-        self._size = size
+        self.size = max(0, status.st_size - begin)
 
     def check(self) -> None:
         """Raise TruncatedError if the file has become shorter."""
-        if os.fstat(self._descriptor).st_size < self._begin + self._size:
-            raise self._shorter(max(0, os.fstat(self._descriptor).st_size - self._begin))
+        left = os.fstat(self._descriptor).st_size - self._begin
+        if left < self.size:
+            raise self._shorter(max(0, left))
 
     def read(self, offset: int, size: int) -> memoryview:
         """`size` bytes from `offset` on; TruncatedError if they are no longer there."""
         held = bytearray(size)
         done = 0
         while done < size:
-            piece = os.pread(self._descriptor, size - done, self._begin + offset + done)
+            piece = _pread(self._descriptor, size - done, self._begin + offset + done)
             if not piece:
                 raise self._shorter(offset + done)
             held[done : done + len(piece)] = piece
             done += len(piece)
-        return memoryview(held)
+        return memoryview(held).toreadonly()
 
     @staticmethod
     def _shorter(byte_offset: int) -> TruncatedError:
@@ -418,13 +420,24 @@ class _Mapped:
             "the file has become shorter since it was opened", byte_offset=byte_offset, clause="syntax 2.2"
         )
 
-    def close(self) -> None:
-        """Release the file."""
+    def __del__(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
-        self._descriptor = -1
 
-    __del__ = close
+
+def _pread_by_seeking(descriptor: int, size: int, offset: int) -> bytes:
+    """`os.pread` where there is none; who else reads by this descriptor finds it where it was."""
+    with _SEEKING:
+        before = os.lseek(descriptor, 0, os.SEEK_CUR)
+        try:
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            return os.read(descriptor, size)
+        finally:
+            os.lseek(descriptor, before, os.SEEK_SET)
+
+
+_SEEKING = threading.Lock()
+_pread: Callable[[int, int, int], bytes] = getattr(os, "pread", _pread_by_seeking)
 
 
 def _shape(plan: UnitPlan, tensor: TensorPlan, record: TensorRecord | None) -> tuple[int, ...]:
@@ -465,48 +478,23 @@ def open_file(
         "threads": threads,
         "backend": backend,
     }
-    mapped, begin, behind = None, 0, None
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
-            mapped = _map(file)
-            behind = _behind(file, mapped, 0)
-        data = memoryview(b"") if mapped is not None else stream_bytes(source)
+            opened = _opened(file)
+        if opened is None:
+            return File(stream_bytes(source), **options)
     elif isinstance(source, bytes | bytearray | memoryview) or not hasattr(source, "read"):
-        data = stream_bytes(source)  # type: ignore[arg-type]
+        return File(stream_bytes(source), **options)  # type: ignore[arg-type]
     else:
-        mapped = _map(source)
-        begin = 0 if mapped is None else source.tell()
-        behind = _behind(source, mapped, begin)
-        data = memoryview(b"") if mapped is not None else memoryview(source.read())
-    if mapped is None:
-        return File(data, **options)
-    view = memoryview(mapped)[begin:]
-    return File(view, close=_closer(view, mapped, behind), file=behind, **options)
+        opened = _opened(source)
+        if opened is None:
+            return File(memoryview(source.read()), **options)
+    return File(FileBytes(opened.read, 0, opened.size), file=opened, **options)
 
 
-def _map(file: BinaryIO) -> mmap.mmap | None:
-    """The file mapped into memory; None where that cannot be done (empty, a pipe, no descriptor)."""
+def _opened(file: BinaryIO) -> _Opened | None:
+    """The file, to be read in pieces; None where that cannot be done (a pipe, no descriptor)."""
     try:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return _Opened(file, file.tell())
     except (OSError, ValueError, AttributeError):
         return None
-
-
-def _behind(file: BinaryIO, mapped: mmap.mmap | None, begin: int) -> _Mapped | None:
-    """The file of a map; None where files cannot shrink under one (systems without pread)."""
-    if mapped is None or not hasattr(os, "pread"):
-        return None
-    return _Mapped(file, begin, max(0, len(mapped) - begin))
-
-
-def _closer(view: memoryview, mapped: mmap.mmap, behind: _Mapped | None) -> Any:
-    def close() -> None:
-        if behind is not None:
-            behind.close()
-        try:
-            view.release()
-            mapped.close()
-        except BufferError:
-            pass  # a unit's payload is still in someone's hands; the map goes when they are done
-
-    return close

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConformanceError
 from ..syntax.block import BATCH_NORM, Role, member_roles
@@ -84,7 +84,7 @@ class UnitPlan:
         qp_density, base_qp: from the layer parameter set in force, else the model parameter set.
         data_format: the format asked for by the stream, or None (decoding 10.6).
         predictive: the difference is one to the previous update (decoding 11.4).
-        payload: coded bytes, of all parts of the unit.
+        payload: coded bytes, of all parts of the unit; `lazy` reads those of a file before they are decoded.
     """
 
     unit: NnrUnit
@@ -102,7 +102,7 @@ class UnitPlan:
     tensor_dimensions: tuple[int, ...] = ()
     compressed_parameter_types: Cpt = field(default=Cpt(0))
     predictive: bool = False
-    payload: memoryview = field(default=memoryview(b""))
+    payload: Any = field(default=memoryview(b""))
 
     @property
     def elements(self) -> int:
@@ -216,7 +216,7 @@ def plan_unit(unit: NnrUnit) -> UnitPlan:
         tensor_dimensions=dims,
         compressed_parameter_types=types,
         predictive=bool(unit.mps is not None and unit.mps.get("nnr_pre_flag")),
-        payload=unit.payload_bytes,
+        payload=unit.coded,
     )
     if len(plan.element_ids) > 1 and len(set(plan.element_ids)) != len(plan.element_ids):
         raise ConformanceError("an id is listed twice in one unit", clause="semantics 5")

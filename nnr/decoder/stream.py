@@ -12,8 +12,9 @@ from typing import Any
 
 from ..errors import BitstreamError, ConformanceError, TruncatedError
 from ..limits import Limits
-from ..metadata import CLAUSE, Metadata, is_metadata, looks_like_metadata
+from ..metadata import CLAUSE, HEAD_BYTES, Metadata, is_metadata, looks_like_metadata
 from ..metadata import parse as parse_metadata
+from ..syntax.bits import FileBytes
 from ..syntax.constants import DataFormat, NnrUnitType
 from ..syntax.stream import NnrUnit, StreamContext, read_units
 from .clauses import clause
@@ -92,7 +93,7 @@ def checked_limits(limits: Limits | None) -> Limits:
 
 
 def read_stream(
-    data: memoryview,
+    data: memoryview | FileBytes,
     limits: Limits,
     out_of_band: Callable[[str], Mapping[str, Any] | None],
     *,
@@ -141,7 +142,9 @@ def read_stream(
     return Stream(units, plans, metadata, crcs)
 
 
-def _metadata(data: memoryview, units: list[NnrUnit], check: bool) -> tuple[Metadata | None, dict[int, int]]:
+def _metadata(
+    data: memoryview | FileBytes, units: list[NnrUnit], check: bool
+) -> tuple[Metadata | None, dict[int, int]]:
     """Metadata of the last network and the checksums of all units that have one, compared if `check`."""
     starts = [k for k, unit in enumerate(units) if unit.unit_type == NnrUnitType.NNR_STR] or [0]
     found: Metadata | None = None
@@ -152,8 +155,9 @@ def _metadata(data: memoryview, units: list[NnrUnit], check: bool) -> tuple[Meta
             unit = units[k]
             content = _metadata_content(unit)
             if content is None:
-                whole = data[unit.byte_offset : unit.byte_offset + unit.size]
-                if unit.unit_type != NnrUnitType.NNR_NDU and looks_like_metadata(whole, unit.trailing):
+                if unit.unit_type != NnrUnitType.NNR_NDU and looks_like_metadata(
+                    data[unit.byte_offset : unit.byte_offset + min(unit.size, HEAD_BYTES)], unit.trailing
+                ):
                     raise located(ConformanceError("the metadata unit is damaged", clause=CLAUSE), unit)
                 continue
             try:
@@ -182,7 +186,13 @@ def _metadata_content(unit: NnrUnit) -> memoryview | None:
 
 
 def _check_announced(
-    data: memoryview, units: list[NnrUnit], metadata: Metadata, first: int, own: int, end: int, check: bool
+    data: memoryview | FileBytes,
+    units: list[NnrUnit],
+    metadata: Metadata,
+    first: int,
+    own: int,
+    end: int,
+    check: bool,
 ) -> None:
     """Units and checksums around the metadata unit `own` of the network `first`..`end`."""
     if own - first != metadata.units_before:

@@ -7,9 +7,12 @@ is the only module that imports it, and only when such a string is met.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from ..errors import ConformanceError, SyntaxValueError, TruncatedError
 
-__all__ = ["MAX_CODE", "BitReader", "BitWriter", "Buffer", "byte_view"]
+__all__ = ["MAX_CODE", "BitReader", "BitWriter", "Buffer", "FileBytes", "byte_view"]
 
 Buffer = bytes | bytearray | memoryview
 """What bytes are given as; anything else with the buffer protocol, such as an mmap, does as well."""
@@ -19,10 +22,53 @@ MAX_CODE = (1 << 32) - 1
 
 _WINDOW = 64
 """Bytes turned into one integer at a time; most headers need one window."""
+_BLOCK = 1 << 13
+"""Bytes of a file that are read at a time where fewer are asked for."""
 
 
-def byte_view(data: Buffer) -> memoryview:
+class FileBytes:
+    """Bytes of a file, which are read when a slice is taken: a memoryview of what was read.
+
+    They stand in the place of a memoryview where headers are read. (A file that is mapped into memory ends
+    the process that looks behind its end, once someone has cut it.)
+
+    Args:
+        read: gives bytes of the file by their offset and number, or raises an error.
+        offset, size: the part of the file that these are.
+    """
+
+    __slots__ = ("_block", "_offset", "_read", "_size")
+
+    def __init__(self, read: Callable[[int, int], memoryview], offset: int, size: int) -> None:
+        self._read = read
+        self._offset = offset
+        self._size = size
+        self._block = 0, memoryview(b"")
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, where: slice) -> memoryview:
+        first, end, _ = where.indices(self._size)
+        if end <= first:
+            return memoryview(b"")
+        if end - first > _BLOCK >> 1:
+            return self._read(self._offset + first, end - first)
+        at, block = self._block
+        if not at <= first <= end <= at + len(block):
+            at, block = first, self._read(self._offset + first, min(_BLOCK, self._size - first))
+            self._block = at, block
+        return block[first - at : end - at]
+
+    def part(self, first: int, end: int) -> FileBytes:
+        """The bytes from `first` to before `end`, not read yet."""
+        return FileBytes(self._read, self._offset + first, end - first)
+
+
+def byte_view(data: Buffer | FileBytes) -> Any:
     """`data` as a flat memoryview of unsigned bytes; raises TypeError for what is not a bytes-like object."""
+    if isinstance(data, FileBytes):
+        return data  # of a memoryview it has what readers use
     view = data if isinstance(data, memoryview) else memoryview(data)
     if view.format != "B" or view.ndim != 1:
         view = view.cast("B")
@@ -32,7 +78,7 @@ def byte_view(data: Buffer) -> memoryview:
 class BitReader:
     """Reads bits of ``data[start:end]``; positions are bits counted from the start of `data`.
 
-    Only a window of some bytes around the position is ever touched, so `data` may be a memory-mapped file.
+    Only a window of some bytes around the position is ever touched, so `data` may be `FileBytes`.
 
     Attributes:
         data: the bytes as a memoryview.

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import BitstreamError, UnsupportedError, abridged
 from ..limits import Limits
-from .bits import Buffer, byte_view
+from .bits import Buffer, FileBytes, byte_view
 from .block import Role, member_roles
 from .constants import CompressedParameterTypes, DataFormat, NnrUnitType, PayloadType
 from .serdes import Reader, Values
@@ -34,7 +34,7 @@ _BI = int(CompressedParameterTypes.NNR_CPT_BI)
 class PayloadHead:
     """(decoding 2.1, 2.3) The bypass bins at the start of a payload, before any context-coded one."""
 
-    def __init__(self, payload: Buffer) -> None:
+    def __init__(self, payload: Buffer | FileBytes) -> None:
         # 9 bits of initialisation, at most 13 of qp and 2 flags; bits behind the end read as 0.
         head = bytes(payload[:4])
         self._word = int.from_bytes(head.ljust(4, b"\0"), "big")
@@ -67,9 +67,9 @@ def payload_head(unit: NnrUnit) -> dict[str, int]:
     """
     header: Values = unit.header.unit_header
     payload_type = header.nnr_compressed_data_unit_payload_type
-    if payload_type == _RAW_FLOAT or unit.header.partial_data_counter or len(unit.payload_bytes) < 2:
+    if payload_type == _RAW_FLOAT or unit.header.partial_data_counter or len(unit.coded) < 2:
         return {}
-    head = PayloadHead(unit.payload_bytes)
+    head = PayloadHead(unit.coded)
     found: dict[str, int] = {}
     if payload_type != _INT:
         quantization = unit.quantization
@@ -207,7 +207,7 @@ def info(
         label = unit.name.split(" ", 1)[0] if unit.unit_type <= NnrUnitType.NNR_AGG else unit.name
         entry = units.setdefault(label, {"count": 0, "bytes": 0})
         entry["count"] += 1
-        entry["bytes"] += unit.size - (len(unit.payload_bytes) if unit.contains else 0)
+        entry["bytes"] += unit.size - (len(unit.coded) if unit.contains else 0)
         if unit.unit_type == NnrUnitType.NNR_STR:
             profiles.append(unit.profile)
             networks.append({"general_profile_idc": unit.profile})
@@ -272,7 +272,7 @@ def _tensors(unit: NnrUnit, tools: list[str]) -> list[dict[str, Any]]:
     payload_type = PayloadType(header.nnr_compressed_data_unit_payload_type)
     members = block_members(header)
     elements = sum(math.prod(shape) for _, _, shape in members)
-    nbytes = len(unit.payload_bytes)
+    nbytes = len(unit.coded)
     qp = head_qp(unit)
     first = _first_in_payload(header)
     data_format = header.get("nnr_decompressed_data_format")

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import BitstreamError, ConformanceError, SyntaxValueError, TruncatedError, abridged
 from ..limits import Limits
-from .bits import Buffer, byte_view
+from .bits import Buffer, FileBytes, byte_view
 from .constants import NnrUnitType, PayloadType, Profile, QuantizationMethodFlags
 from .data_unit import coded_elements, nnr_compressed_data_unit_header
 from .parameter_sets import (
@@ -220,7 +220,9 @@ class NnrUnit:
         unit_type: ``header.nnr_unit_type``; -1 for a unit that could not be read to its end.
         payload: values of the payload; None for data units, aggregate units and unknown types.
         payload_bytes: bytes after the header: the coded payload of a data unit, the contained units of an
-            aggregate unit, everything of an unknown one. A slice of the input, not a copy.
+            aggregate unit, everything of an unknown one. A slice of the input, not a copy; of a file that
+            `nnr.open` has, read anew each time.
+        coded: the same as it is held: bytes of a file are not read yet.
         payload_offset: byte offset of `payload_bytes`.
         trailing: bytes between the known syntax and the end of the unit, which are ignored (semantics 1).
         depth: number of aggregate units around this one.
@@ -230,6 +232,7 @@ class NnrUnit:
 
     __slots__ = (
         "byte_offset",
+        "coded",
         "contains",
         "depth",
         "header",
@@ -239,7 +242,6 @@ class NnrUnit:
         "nnr_unit_size_flag",
         "outer",
         "payload",
-        "payload_bytes",
         "payload_offset",
         "profile",
         "size",
@@ -249,7 +251,7 @@ class NnrUnit:
 
     size: int
     payload: Values | None
-    payload_bytes: memoryview
+    coded: memoryview | FileBytes
     payload_offset: int
     trailing: memoryview
     profile: int
@@ -267,10 +269,15 @@ class NnrUnit:
         self.header = _NOTHING
         self.unit_type = -1
         self.payload = None
-        self.payload_bytes = self.trailing = _NO_BYTES
+        self.coded = self.trailing = _NO_BYTES
         self.payload_offset = 0
         self.profile = -1
         self.mps = self.lps = None
+
+    @property
+    def payload_bytes(self) -> memoryview:
+        held = self.coded
+        return held[:] if isinstance(held, FileBytes) else held
 
     @property
     def quantization(self) -> tuple[int, int] | None:
@@ -420,7 +427,7 @@ _PARSED_PAYLOADS = frozenset(UNIT_PAYLOADS)
 # ---------------------------------------------------------------------------------------------------- reading
 
 
-def read_units(data: Buffer, context: StreamContext | None = None) -> Iterator[NnrUnit]:
+def read_units(data: Buffer | FileBytes, context: StreamContext | None = None) -> Iterator[NnrUnit]:
     """(syntax 2) The units of a stream in order; those inside an aggregate unit follow it.
 
     `data` is bytes-like; payloads are slices of it. Headers and parameter sets are parsed, payloads of data
@@ -524,7 +531,9 @@ def read_unit(reader: Reader, unit: NnrUnit, end: int, ctx: StreamContext) -> No
     header = unit.header
     unit_type = unit.unit_type = header.nnr_unit_type
     unit.payload_offset = reader.pos >> 3
-    unit.payload_bytes = reader.data[unit.payload_offset : end]
+    data: memoryview | FileBytes = reader.data
+    at = unit.payload_offset
+    unit.coded = data.part(at, end) if isinstance(data, FileBytes) else data[at:end]
     inner: Values = header.get("unit_header", _NOTHING)
     if unit_type == _NDU:
         if inner.nnr_compressed_data_unit_payload_type == _RAW_FLOAT:
@@ -632,7 +641,7 @@ def _check_raw_size(unit: NnrUnit, inner: Values) -> None:
     if unit.header.partial_data_counter:
         return
     need = 4 * coded_elements(inner)
-    have = len(unit.payload_bytes)
+    have = len(unit.coded)
     if have != need:
         raise (TruncatedError if have < need else ConformanceError)(
             f"the raw payload has {have} bytes; allowed: {need}, four for each element",
