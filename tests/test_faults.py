@@ -160,7 +160,7 @@ def test_ctrl_c_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
         nnr.save_file(NEW, path, progress=interrupt)
     assert_old(path)
     code = "import nnr.cli.run as run, nnr.files, sys\ndef stop(*_, **__): raise KeyboardInterrupt\n"
-    code += "import nnr\nnnr.load_file = nnr.decode = nnr.Decoder.decode = stop\n"
+    code += "import nnr\nnnr.load_file = nnr.decode = nnr.open = nnr.Decoder.decode = stop\n"
     code += "sys.exit(run.main(['decode', sys.argv[1], '-o', sys.argv[2], '--force']))"
     output = tmp_path / "out" / "model.npz"
     output.parent.mkdir()
