@@ -56,7 +56,9 @@ JSON = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `nnr decode`."""
     parser.add_argument("base", metavar="BASE", help="bitstream of a model; `-` is standard input")
-    parser.add_argument("updates", metavar="UPDATE", nargs="*", help="bitstreams of its updates, in order")
+    parser.add_argument(
+        "updates", metavar="UPDATE", nargs="*", default=[], help="bitstreams of its updates, in order"
+    )
     add_output_arguments(parser, f"model file to write, .{', .'.join(FORMATS)}")
     parser.add_argument("--format", choices=FORMATS, help="format of OUT (default: by its name)")
     parser.add_argument(

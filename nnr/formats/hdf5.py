@@ -292,7 +292,7 @@ def _read_one(path: str, name: str) -> np.ndarray:
 
 
 def _create(file: Any, name: str, array: np.ndarray) -> None:
-    if not name.strip("/") or any(part in ("", ".", "..") for part in name.split("/")):
+    if not name.strip("/") or "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
         raise FormatError(f"tensor {name!r}: the name is no path that an HDF5 file can have")
     marked = array.dtype.name == "bfloat16"
     if marked:

@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -34,6 +34,7 @@ _MAGIC = b"\x4e\xef\x01\x00"
 _HEADER_BYTES = 128
 _MAX_RANK = 8
 _MAX_GRAPH_BYTES = 1 << 26
+_LABEL_BYTES = 250  # file systems have names of 255 bytes at most
 #: Type of the elements and their bits; bits of a bool are packed.
 _ITEM_TYPES = {
     (0, 16): "float16", (0, 32): "float32", (0, 64): "float64",
@@ -111,6 +112,9 @@ def save(
         OSError: a file cannot be written.
     """
     target = _folder(path, must_exist=False)
+    for label in tensors:
+        _checked_label(label)
+    _check_places(list(tensors))
     ready = {name: np.asarray(array) for name, array in tensors.items()}
     if like is not None:
         original = source(like)
@@ -200,8 +204,27 @@ def _variables(text: str) -> Iterator[tuple[str, tuple[int, ...]]]:
         seen.add(name)
 
 
+def _check_places(labels: Iterable[str]) -> None:
+    """No file of a variable is to stand where another one needs a folder."""
+    folders = {label.rpartition("/")[0]: label for label in labels if "/" in label}
+    for folder, label in list(folders.items()):
+        while folder:
+            folders.setdefault(folder, label)
+            folder = folder.rpartition("/")[0]
+    files = {f"{label}{end}": label for label in labels for end in (".dat", ".nnr")} | {GRAPH: GRAPH}
+    for file, label in files.items():
+        if file in folders:
+            raise FormatError(f"tensors {label!r} and {folders[file]!r}: {file} would be a file and a folder")
+
+
 def _checked_label(label: str) -> str:
     parts = label.split("/")
+    try:
+        long = max(len(part.encode("utf-8")) for part in parts) > _LABEL_BYTES
+    except UnicodeEncodeError:
+        raise FormatError(f"variable {label!r}: the label is not Unicode text") from None
+    if long:
+        raise FormatError(f"variable {label[:80]!r}...: the label is too long for the name of a file")
     if any(part in ("", ".", "..") for part in parts) or any(c in label for c in "\\\0'\"\n:"):
         raise FormatError(f"variable {label!r}: the label is no relative path that NNEF can have")
     return label

@@ -369,7 +369,8 @@ def fetch(model: Any, replaced: Mapping[str, Any], path: str | os.PathLike[str])
 
 def _proto(array: np.ndarray, name: str) -> Any:
     try:
-        return _helper().from_array(np.asarray(array, order="C"), name)
+        native = array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
+        return _helper().from_array(native, name)
     except (KeyError, ValueError, TypeError, NotImplementedError, RuntimeError):
         raise FormatError(f"tensor {name!r} has type {array.dtype}, which ONNX cannot hold") from None
 

@@ -323,3 +323,7 @@ def test_names_that_the_terminal_cannot_show_do_no_harm(stream_file: Path) -> No
                            env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}))  # fmt: skip
     assert outcome.status == 0
     assert outcome.err == ""
+
+
+def test_what_may_be_left_out_is_not_called_missing(cli: Cli) -> None:
+    cli("decode").assert_one_error(2, "BASE and -o/--output are missing")

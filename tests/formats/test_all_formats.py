@@ -154,3 +154,50 @@ def test_absent_files_are_errors_of_the_system(name: str, tmp_path: Path) -> Non
         (tmp_path / FILES[name]).mkdir()
         with pytest.raises(IsADirectoryError):
             load_tensors(tmp_path / FILES[name])
+
+
+def test_arrays_of_any_layout_come_back(name: str, tmp_path: Path) -> None:
+    """Fortran order, strides, negative ones, no dimensions, and the byte order of other machines."""
+    base = np.arange(24, dtype=np.float64).reshape(4, 6)
+    model = {
+        "fortran": np.asfortranarray(base), "steps": base[::-1, ::2], "other": base.astype(">f8"),
+        "wide": np.arange(3, dtype=">i4"), "broadcast": np.broadcast_to(np.float32(3), (2, 3)),
+        "scalar": np.array(2.5, ">f4"), "empty": np.zeros((2, 0, 3), ">f2"),
+    }  # fmt: skip
+    save_tensors(model, tmp_path / FILES[name])
+    found = load_tensors(tmp_path / FILES[name])
+    assert set(found) == set(model)
+    for key, array in model.items():
+        assert found[key].dtype.newbyteorder("=") == array.dtype.newbyteorder("=")
+        assert found[key].shape == array.shape
+        assert np.array_equal(found[key], array)
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["a\0b", "ü/名", "a b", "..", "a//b", "/a", "a/", "\ud800", "x" * 300, "a\\b", "a'b", "C:a", ".", "a\nb"],
+)
+def test_a_name_comes_back_as_it_was_or_is_refused(name: str, label: str, tmp_path: Path) -> None:
+    if name == "pt" and label == "\ud800":
+        pytest.skip("pickle holds any text of Python")
+    try:
+        save_tensors({label: np.ones(2, np.float32), "other": np.zeros(3)}, tmp_path / FILES[name])
+    except FormatError as error:
+        assert repr(label)[1:10].rstrip("'") in str(error)
+        assert len(str(error).splitlines()) == 1
+        assert list(tmp_path.iterdir()) == []
+    else:
+        assert set(load_tensors(tmp_path / FILES[name])) == {label, "other"}
+
+
+@pytest.mark.parametrize("pair", [("a", "a/b"), ("a/b", "a"), ("a", "a.dat/b"), ("w", "graph.nnef/b")])
+def test_names_of_which_one_would_be_a_folder(name: str, pair: tuple[str, str], tmp_path: Path) -> None:
+    model = {label: np.full(k + 1, k, np.float32) for k, label in enumerate(pair)}
+    try:
+        save_tensors(model, tmp_path / FILES[name])
+    except FormatError as error:
+        assert name in ("h5", "nnef")
+        assert any(repr(label) in str(error) for label in pair)
+        assert list(tmp_path.iterdir()) == []
+    else:
+        assert_same(load_tensors(tmp_path / FILES[name]), model)
