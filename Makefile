@@ -1,6 +1,7 @@
 # make demo      install into a fresh .venv and code a small trained network
 # make test      fresh .venv with everything the tests need, then ruff, mypy and pytest
 # make check     the same checks in the .venv that is there (made if missing or out of date)
+# make pythons   the whole suite on several Pythons and releases of numpy, PYTHONS="3.10 3.12 ..."
 # make portable  the tests of the core on a build without vector instructions
 # make interop   code with us, decode with NNCodec, and the other way round (NNCodec in .venv-peer)
 # make frameworks  models of PyTorch, Keras, ONNX and Hugging Face to bitstreams and back (.venv-frameworks)
@@ -20,16 +21,20 @@ BIN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check
 PYTEST_ARGS ?=
 SECONDS ?= 300
+# Releases for `make frameworks`, such as torch==2.13.0; else the newest, whose PyTorch may be a CUDA build of several GB.
+FRAMEWORK_RELEASES ?=
+# The Pythons of `make pythons`: versions or paths, with a requirement after a comma (tests/pythons.sh).
+PYTHONS ?= 3.10 3.11 3.11,numpy==1.26.4 3.12 3.13 3.14
 # A Python with torch, safetensors and Pillow: the benchmarks then measure accuracies too.
 EVAL_PYTHON ?=
 
 # What the installed package is made of; Python sources are used in place and need no new installation.
 RECIPE := setup.py setup.cfg pyproject.toml MANIFEST.in nnr/_core_build.py nnr/_version.py $(wildcard c_core/*)
 
-.PHONY: help demo test check portable interop frameworks bench sanitize fuzz build cross aarch64 clean
+.PHONY: help demo test check portable interop frameworks bench sanitize fuzz build cross pythons aarch64 clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 13
+	@sed -n 's/^# //p' Makefile | head -n 14
 
 demo:
 	rm -rf $(VENV) build
@@ -73,6 +78,9 @@ cross: $(VENV)/.ready
 	$(BIN)/python $(PIP) ziglang
 	tests/cross.sh $(BIN)/python
 
+pythons:
+	tests/pythons.sh $(PYTHONS)
+
 aarch64: $(VENV)/.ready
 	tests/aarch64.sh $(BIN)/python $(PYTEST_ARGS)
 
@@ -98,10 +106,11 @@ $(PEER)/.ready:
 	touch $@
 
 # The frameworks themselves, for tests alone; the package is the checkout, as $(VENV) has built it.
-# A build of PyTorch without CUDA is chosen by pip's own variables, such as PIP_EXTRA_INDEX_URL.
+# A build of PyTorch without CUDA is chosen by FRAMEWORK_RELEASES or pip's own variables, such as PIP_EXTRA_INDEX_URL.
 $(FRAMEWORKS)/.ready: setup.cfg
 	rm -rf $(FRAMEWORKS)
 	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(if $(FRAMEWORK_RELEASES),$(FRAMEWORKS)/bin/python $(PIP) $(FRAMEWORK_RELEASES))
 	$(FRAMEWORKS)/bin/python $(PIP) --editable '.[test,frameworks]'
 	touch $@
 
