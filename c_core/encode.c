@@ -31,7 +31,8 @@ enum {
 enum {                          /* fast search for context parameters: */
     SEGMENT_POSITIONS = 1024,
     LEAST_SEARCHED = 1 << 15,   /* positions that are looked at, besides */
-    SEARCHED_PART = 16,         /* this part of the tensor */
+    SEARCHED_PART = 16,         /* this part of the tensor; */
+    LEAST_BLOCK_ROWS = 3,       /* of a block scan */
     RECOVERY_POSITIONS = 200    /* that tell the state at the start of a segment */
 };
 
@@ -289,16 +290,16 @@ static void set_tools(tensor_layout *layout, const nnr_tensor *tensor, const uin
     layout->history = hist_flag ? pointer_of(tensor->history) : NULL;
 }
 
-/* (decoding 8) The state before a position, found from the levels before it: a level is odd where its state is,
-   so a stretch of them rules out all but one of the states that it may have started in, nearly always. */
-static unsigned state_before(const tensor_layout *layout, int64_t position)
+/* (decoding 8) The state behind some levels, found from them: a level is odd where its state is, so a stretch of
+   them rules out all but one of the states that it may have started in, nearly always. */
+static unsigned state_behind(const int32_t *levels, int64_t count)
 {
     unsigned state[NNR_DQ_STATES], start, possible = (1u << NNR_DQ_STATES) - 1, found = 0;
-    int64_t i = position < RECOVERY_POSITIONS ? 0 : position - RECOVERY_POSITIONS;
+    int64_t i;
     for (start = 0; start < NNR_DQ_STATES; start++)
         state[start] = start;
-    for (; i < position; i++) {
-        const int32_t level = layout->levels[i];
+    for (i = 0; i < count; i++) {
+        const int32_t level = levels[i];
         const uint64_t size = level < 0 ? 0 - (uint64_t)level : (uint64_t)level;
         for (start = 0; start < NNR_DQ_STATES; start++) {
             const unsigned odd = state[start] & 1;
@@ -310,6 +311,35 @@ static unsigned state_before(const tensor_layout *layout, int64_t position)
         if (possible >> start & 1)
             found = state[start];
     return found;
+}
+
+static unsigned state_before(const tensor_layout *layout, int64_t position)
+{
+    const int64_t count = smaller(position, RECOVERY_POSITIONS);
+    return state_behind(layout->levels + position - count, count);
+}
+
+/* The same where a block row starts: behind the last blocks of the one above. */
+static unsigned state_before_block_row(const tensor_layout *layout, int64_t top)
+{
+    const int64_t side = layout->side, wanted = 1 + RECOVERY_POSITIONS / (side * side);
+    const int64_t across = (layout->cols + side - 1) / side;
+    int32_t levels[2 * RECOVERY_POSITIONS];
+    int64_t count = 0, left = side * (across > wanted ? across - wanted : 0), row, col;
+    if (top == 0)
+        return 0;
+    for (; left < layout->cols; left += side) {
+        for (row = top - side; row < top; row++) {
+            for (col = left; col < smaller(left + side, layout->cols); col++) {
+                if (count == 2 * RECOVERY_POSITIONS) { /* the later half of them is enough */
+                    count = RECOVERY_POSITIONS;
+                    memcpy(levels, levels + count, RECOVERY_POSITIONS * sizeof *levels);
+                }
+                levels[count++] = layout->levels[row * layout->cols + col];
+            }
+        }
+    }
+    return state_behind(levels, count);
 }
 
 /* Price segments of a large tensor in row-major order. The first one is its beginning. */
@@ -325,25 +355,44 @@ static void put_segments(nnr_encoder *encoder, const tensor_layout *layout, int6
             encoder->tokeniser.state = layout->dq ? state_before(layout, first) : 0;
         }
         put_stretch(encoder, layout, first, first + SEGMENT_POSITIONS);
-        if (number == 0) {
-            consume(encoder);
-            nnr_search_mark(&encoder->search);
-        }
     }
     consume(encoder);
-    nnr_search_scale(&encoder->search, total - SEGMENT_POSITIONS, (count - 1) * SEGMENT_POSITIONS);
+    nnr_search_scale(&encoder->search, total, count * SEGMENT_POSITIONS);
+}
+
+/* Price some block rows of a large tensor. */
+static void put_some_block_rows(nnr_encoder *encoder, const tensor_layout *layout, int64_t total, int64_t wanted)
+{
+    const int64_t rows = block_rows(layout), needed = 1 + (wanted - 1) / (total / rows);
+    const int64_t count = needed > LEAST_BLOCK_ROWS ? needed : LEAST_BLOCK_ROWS;
+    int64_t number, priced = 0;
+    if (2 * count > rows) {
+        put_samples(encoder, layout, 0, NULL);
+        return;
+    }
+    nnr_tokenise_start(&encoder->tokeniser, layout, 0);
+    for (number = 0; number < count; number++) {
+        const int64_t top = rows / count * number * layout->side;
+        const int64_t height = smaller(layout->side, layout->rows - top);
+        start_block_row(encoder, layout, top, NULL);
+        encoder->tokeniser.state = layout->dq ? state_before_block_row(layout, top) : 0;
+        put_block_row(encoder, layout, top, height);
+        priced += height * layout->cols;
+    }
+    consume(encoder);
+    nnr_search_scale(&encoder->search, total, priced);
 }
 
 /* Cost of the tensor as `layout` has it; chosen parameters go to trial_parameter. */
-static int64_t price_tensor(nnr_encoder *encoder, const tensor_layout *layout, int64_t param_opt, int may_sample)
+static int64_t price_tensor(nnr_encoder *encoder, const tensor_layout *layout, int64_t param_opt, int choice_only)
 {
     const int64_t total = layout->rows * layout->cols, wanted = LEAST_SEARCHED + total / SEARCHED_PART;
     int64_t cost;
     encoder->consumer = PRICE;
-    nnr_search_start(&encoder->search, layout,
-                     param_opt == NNR_PARAM_OPT_OFF ? 1 : NNR_PARAMETER_SETS, param_opt == NNR_PARAM_OPT_FAST);
-    if (may_sample && param_opt == NNR_PARAM_OPT_FAST && layout->side == 0 && !layout->skip && 2 * wanted < total)
-        put_segments(encoder, layout, total, wanted);
+    nnr_search_start(&encoder->search, layout, param_opt == NNR_PARAM_OPT_OFF ? 1 : NNR_PARAMETER_SETS,
+                     param_opt == NNR_PARAM_OPT_FAST, choice_only);
+    if (choice_only && param_opt == NNR_PARAM_OPT_FAST && !layout->skip && 2 * wanted < total)
+        (layout->side > 0 ? put_some_block_rows : put_segments)(encoder, layout, total, wanted);
     else
         put_samples(encoder, layout, param_opt == NNR_PARAM_OPT_REFERENCE, NULL);
     cost = nnr_search_choose(&encoder->search, layout, param_opt != NNR_PARAM_OPT_REFERENCE,
@@ -571,7 +620,7 @@ static int sample_parameters(nnr_encoder *encoder, const tensor_layout *layout, 
     encoder->waiting = 0;
     encoder->consumer = PRICE;
     memset(encoder->trial_parameter, 0, sizeof encoder->trial_parameter);
-    nnr_search_start(&encoder->search, layout, NNR_PARAMETER_SETS, 1);
+    nnr_search_start(&encoder->search, layout, NNR_PARAMETER_SETS, 1, 0);
     for (number = 0; number < count; number++) {
         const int64_t first = total / count * number;
         tensor_layout piece = *layout;

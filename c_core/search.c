@@ -8,6 +8,7 @@
 enum {
     ALL_LIVE = (1 << NNR_PARAMETER_SETS) - 1,
     MARGIN = 32 * BIT, /* what a candidate may have paid more than the best one */
+    FEW_BINS = 256, /* of a context */
     MERGED_FAST = 2,
     MERGED_SLOW = 48 /* estimators this near stay near */
 };
@@ -132,36 +133,51 @@ static void drop_losers(search *s, int ctx)
     }
 }
 
-NNR_NOINLINE void run_live_candidates(search *s, int ctx)
+static void run_live_candidates(search *s, int ctx, const uint8_t *bins, int count)
 {
     const int stand_in = s->stand_in[ctx];
     const int64_t paid = s->cost[ctx][stand_in];
-    int which[NNR_PARAMETER_SETS], count = 0, k;
+    int which[NNR_PARAMETER_SETS], live = 0, k;
     for (k = 0; k < NNR_PARAMETER_SETS; k++)
         if (s->live[ctx] >> k & 1)
-            which[count++] = k;
-    for (k = 0; k < count; k += 3)
-        pay_some(s, s->bins[ctx], s->length[ctx], which + k, count - k < 3 ? count - k : 3, s->state[ctx],
-                 s->cost[ctx]);
+            which[live++] = k;
+    for (k = 0; k < live; k += 3)
+        pay_some(s, bins, count, which + k, live - k < 3 ? live - k : 3, s->state[ctx], s->cost[ctx]);
     if (stand_in != 0)
         s->cost[ctx][0] += s->cost[ctx][stand_in] - paid;
-    if (count > 1)
+    if (live > 1)
         drop_losers(s, ctx);
-    s->length[ctx] = 0;
 }
 
-NNR_NOINLINE void run_candidates(search *s, int ctx)
+/* Candidates that may be worth their parameter for a few bins of constant probability, set 0 first; 0 if none is. The
+   bounds are where the mean costs of random bins cross. */
+static int likely_candidates(const uint8_t *bins, int count, int *which)
 {
-    const uint8_t *bins = s->bins[ctx];
-    const int count = s->length[ctx];
+    int ones = 0, i, percent;
+    for (i = 0; i < count; i++)
+        ones += bins[i];
+    percent = 100 * ones / (count > 0 ? count : 1);
+    which[0] = 0;
+    if (count < 16 ? percent >= 6 && percent <= 94 : percent >= 28 && percent <= 65)
+        return 0;
+    if (percent < 28) {
+        which[1] = 1;
+        which[2] = 6;
+        return 3;
+    }
+    which[1] = percent < 94 ? 4 : 2;
+    which[2] = percent < 88 ? 8 : 5;
+    return 3;
+}
+
+static void run_bins(search *s, int ctx, const uint8_t *bins, int count)
+{
     virtual_context *state = s->state[ctx];
     int64_t *cost = s->cost[ctx];
+    s->has_run[ctx] = 1;
     if (s->quick && s->live[ctx] != ALL_LIVE) {
-        run_live_candidates(s, ctx);
-        return;
-    }
-    s->length[ctx] = 0;
-    if (s->candidates == 1) {
+        run_live_candidates(s, ctx, bins, count);
+    } else if (s->candidates == 1) {
         rated_context set0 = rated_context_of(0);
         set0.now = state[0];
         cost[0] += price_bins(&s->prices, bins, count, &set0);
@@ -175,15 +191,38 @@ NNR_NOINLINE void run_candidates(search *s, int ctx)
     }
 }
 
-void nnr_search_start(search *s, const tensor_layout *layout, int candidates, int quick)
+/* All bins of a context that has few of them. Costs of candidates that are not tried stay 0. */
+static void run_few_bins(search *s, int ctx)
+{
+    int which[3];
+    const int count = likely_candidates(s->bins[ctx], s->length[ctx], which);
+    int i;
+    s->live[ctx] = 0;
+    for (i = 0; i < count; i++)
+        s->live[ctx] = (uint16_t)(s->live[ctx] | 1u << which[i]);
+    if (count > 0)
+        pay_some(s, s->bins[ctx], s->length[ctx], which, count, s->state[ctx], s->cost[ctx]);
+    s->length[ctx] = 0;
+}
+
+/* Bins that wait. */
+NNR_NOINLINE void run_candidates(search *s, int ctx)
+{
+    run_bins(s, ctx, s->bins[ctx], s->length[ctx]);
+    s->length[ctx] = 0;
+}
+
+void nnr_search_start(search *s, const tensor_layout *layout, int candidates, int quick, int choice_only)
 {
     int ctx;
     s->quick = quick;
+    s->choice_only = choice_only;
     s->candidates = candidates;
     s->context_count = context_end(layout);
     s->bypass_bits = 0;
     memset(s->length, 0, (size_t)s->context_count * sizeof s->length[0]);
     memset(s->cost, 0, (size_t)s->context_count * sizeof s->cost[0]);
+    memset(s->has_run, 0, (size_t)s->context_count * sizeof s->has_run[0]);
     for (ctx = 0; ctx < s->context_count; ctx++) {
         s->live[ctx] = ALL_LIVE;
         s->stand_in[ctx] = 0;
@@ -242,17 +281,9 @@ static void run_all(search *s)
             run_candidates(s, ctx);
 }
 
-void nnr_search_mark(search *s)
+static int64_t scaled(int64_t cost, int64_t whole, int64_t part)
 {
-    run_all(s);
-    memcpy(s->marked_cost, s->cost, (size_t)s->context_count * sizeof s->cost[0]);
-    s->marked_bypass_bits = s->bypass_bits;
-}
-
-static int64_t scaled(int64_t marked, int64_t now, int64_t whole, int64_t part)
-{
-    const int64_t more = now - marked;
-    return marked + more / part * whole + more % part * whole / part;
+    return cost / part * whole + cost % part * whole / part;
 }
 
 void nnr_search_scale(search *s, int64_t whole, int64_t part)
@@ -261,8 +292,8 @@ void nnr_search_scale(search *s, int64_t whole, int64_t part)
     run_all(s);
     for (ctx = 0; ctx < s->context_count; ctx++)
         for (k = 0; k < NNR_PARAMETER_SETS; k++)
-            s->cost[ctx][k] = scaled(s->marked_cost[ctx][k], s->cost[ctx][k], whole, part);
-    s->bypass_bits = scaled(s->marked_bypass_bits, s->bypass_bits, whole, part);
+            s->cost[ctx][k] = scaled(s->cost[ctx][k], whole, part);
+    s->bypass_bits = scaled(s->bypass_bits, whole, part);
 }
 
 void nnr_search_reset(search *s)
@@ -328,6 +359,9 @@ int64_t nnr_search_choose(search *s, const tensor_layout *layout, int weigh_flag
     int64_t threshold = 0, most = INT64_MIN, total = s->bypass_bits * BIT;
     int i;
 
+    for (i = 0; s->quick && s->choice_only && i < count; i++)
+        if (!s->has_run[slots[i].ctx] && s->length[slots[i].ctx] < FEW_BINS)
+            run_few_bins(s, slots[i].ctx);
     run_all(s);
     for (i = 0; i < count; i++) {
         offers[i] = best_offer(s, slots[i].ctx);
