@@ -15,6 +15,7 @@ import base64
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -204,7 +205,7 @@ def kind_of(outcome: dict[str, Any], whole: str) -> str:
         whole: digest of what the codec makes of the stream before it was damaged.
     """
     if "signal" in outcome:
-        return "hang" if outcome["signal"] == 14 else "crash"
+        return "hang" if outcome["signal"] in (signal.SIGPROF, signal.SIGALRM) else "crash"
     if "status" in outcome:
         return "crash"
     if outcome["kilobytes"] > MEMORY_KILOBYTES or outcome.get("error") == "MemoryError":

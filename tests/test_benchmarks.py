@@ -101,7 +101,8 @@ def test_outcomes_of_a_mutant():
         {"kilobytes": 1, "error": "MemoryError"},
         {"kilobytes": 0, "signal": signal.SIGSEGV},
         {"kilobytes": 0, "signal": signal.SIGALRM},
+        {"kilobytes": 0, "signal": signal.SIGPROF},
         {"kilobytes": 0, "status": 1},
     ]
     kinds = [mutation.kind_of(outcome, "a") for outcome in found]
-    assert kinds == ["identical", "wrong", "refused", "memory", "memory", "crash", "hang", "crash"]
+    assert kinds == ["identical", "wrong", "refused", "memory", "memory", "crash", "hang", "hang", "crash"]
