@@ -383,15 +383,16 @@ static void put_some_block_rows(nnr_encoder *encoder, const tensor_layout *layou
     nnr_search_scale(&encoder->search, total, priced);
 }
 
-/* Cost of the tensor as `layout` has it; chosen parameters go to trial_parameter. */
-static int64_t price_tensor(nnr_encoder *encoder, const tensor_layout *layout, int64_t param_opt, int choice_only)
+/* Cost of the tensor as `layout` has it, unless `choice_only`; chosen parameters go to trial_parameter. */
+static int64_t price_tensor(nnr_encoder *encoder, const tensor_layout *layout, int64_t param_opt, int may_sample,
+                            int choice_only)
 {
     const int64_t total = layout->rows * layout->cols, wanted = LEAST_SEARCHED + total / SEARCHED_PART;
     int64_t cost;
     encoder->consumer = PRICE;
     nnr_search_start(&encoder->search, layout, param_opt == NNR_PARAM_OPT_OFF ? 1 : NNR_PARAMETER_SETS,
                      param_opt == NNR_PARAM_OPT_FAST, choice_only);
-    if (choice_only && param_opt == NNR_PARAM_OPT_FAST && !layout->skip && 2 * wanted < total)
+    if (may_sample && param_opt == NNR_PARAM_OPT_FAST && !layout->skip && 2 * wanted < total)
         (layout->side > 0 ? put_some_block_rows : put_segments)(encoder, layout, total, wanted);
     else
         put_samples(encoder, layout, param_opt == NNR_PARAM_OPT_REFERENCE, NULL);
@@ -414,15 +415,16 @@ static void choose_tools(nnr_encoder *encoder, tensor_layout *layout, nnr_tensor
     int hist_first = flags && layout->parent && (tensor->hist_flag == 1 || (tensor->hist_flag == 2 && can_hist));
     int hist_last = hist_first && tensor->hist_flag == 1;
     int skip, hist, best_skip = skip_first, best_hist = hist_first;
+    const int is_single = skip_first == skip_last && hist_first == hist_last;
     int64_t least = INT64_MAX;
 
     memset(encoder->parameter, 0, sizeof encoder->parameter);
-    if (param_opt != NNR_PARAM_OPT_OFF || skip_first != skip_last || hist_first != hist_last) {
+    if (param_opt != NNR_PARAM_OPT_OFF || !is_single) {
         for (skip = skip_first; skip >= skip_last; skip--) {
             for (hist = hist_first; hist >= hist_last; hist--) {
                 int64_t cost;
                 set_tools(layout, tensor, skip ? encoder->zero_rows : NULL, hist);
-                cost = price_tensor(encoder, layout, param_opt, skip_first == skip_last && hist_first == hist_last);
+                cost = price_tensor(encoder, layout, param_opt, is_single, is_single);
                 if (encoder->status != NNR_OK)
                     return;
                 if (cost < least) {
@@ -602,6 +604,20 @@ int nnr_encode_units_plainly(nnr_encoder *encoder, nnr_unit *units, int64_t unit
     status = encode_units(encoder, units, unit_count, tensors, tensor_count);
     encoder->plainly = 0;
     return status;
+}
+
+int nnr_price_tensor(nnr_encoder *encoder, const nnr_unit *unit, const nnr_tensor *tensor, int64_t *price)
+{
+    tensor_layout layout;
+    if (!encoder || !unit || !tensor || !price || !nnr_unit_is_sound(unit, INT64_MAX) ||
+        !nnr_tensor_is_sound(unit, tensor))
+        return NNR_ERR_ARGUMENT;
+    nnr_layout_of(&layout, unit, tensor);
+    encoder->status = NNR_OK;
+    encoder->tokeniser.next = encoder->tokens;
+    encoder->waiting = 0;
+    *price = price_tensor(encoder, &layout, NNR_PARAM_OPT_FAST, 1, 0);
+    return encoder->status;
 }
 
 /* ---- quantization that minds the rate -------------------------------------------------------------------------- */

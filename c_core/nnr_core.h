@@ -116,6 +116,10 @@ int nnr_encode_units(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, 
 int nnr_encode_units_plainly(nnr_encoder *encoder, nnr_unit *units, int64_t unit_count, nnr_tensor *tensors,
                              int64_t tensor_count);
 
+/* (encoding 3) What a tensor of a unit would cost with the context parameters that a fast search finds, in 2^-15 bit; of a
+   large tensor a part is looked at. Returns NNR_OK, NNR_ERR_ARGUMENT or an error of its levels. */
+int nnr_price_tensor(nnr_encoder *encoder, const nnr_unit *unit, const nnr_tensor *tensor, int64_t *price);
+
 /* (encoding 5.2) Nearest levels of `count` weights. NNR_ERR_LEVEL if one leaves 32 bits or is not a number. */
 int nnr_quantize_nearest(const float *weights, int32_t *levels, int64_t count, float step);
 

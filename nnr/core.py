@@ -40,6 +40,7 @@ __all__ = [
     "encode_units",
     "new_tensors",
     "new_units",
+    "price_tensor",
     "quantize_nearest",
     "quantize_nearest_rate",
     "quantize_trellis",
@@ -308,6 +309,26 @@ def encode_units(units: Int64Array, tensors: Int64Array, *, plainly: bool = Fals
             _raise_unwritable(number, units[number])
         payloads.append(ffi.buffer(ffi.cast("char *", unit[Unit.PAYLOAD]), unit[Unit.PAYLOAD_SIZE])[:])
     return payloads
+
+
+def price_tensor(units: Int64Array, tensors: Int64Array) -> float:
+    """(encoding 3) About how many bits one tensor would take, without coding it.
+
+    The arrays have one row each, as for `encode_units`, but PARAM_OPT does not matter: context parameters are
+    those of the fast search, which looks at a part of a large tensor. Row skip and history are not tried.
+
+    Raises SyntaxValueError for levels that cannot be written.
+    """
+    _checked(units, UNIT_COLUMNS)
+    _checked(tensors, TENSOR_COLUMNS)
+    price = ffi.new("int64_t *")
+    arguments = ffi.from_buffer("nnr_unit[]", units), ffi.from_buffer("nnr_tensor[]", tensors)
+    status = Status(lib.nnr_price_tensor(_handles.encoder, *arguments, price))
+    if status in _CANNOT_WRITE:
+        raise SyntaxValueError(_CANNOT_WRITE[status])
+    if status != Status.OK:
+        raise CoreError(f"price_tensor: {status.name}")
+    return price[0] / 32768
 
 
 def _raise_unwritable(number: int, unit: Int64Array) -> None:

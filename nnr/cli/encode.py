@@ -179,9 +179,7 @@ def _encode(
     """What `nnr.encode` does, with the report."""
     if base is not None:
         return nnr.Encoder(config, base=base, threads=threads).stream_update(tensors, progress=progress)
-    return encode_stream(
-        tensors, config, threads=threads, progress=progress, measure=measure, spool=spool
-    )
+    return encode_stream(tensors, config, threads=threads, progress=progress, measure=measure, spool=spool)
 
 
 def _report_stream(args: argparse.Namespace) -> Any:

@@ -41,9 +41,7 @@ def allocate(prepared: Preparation) -> dict[str, int]:
     """Quantization parameters by tensor name, for all tensors of two or more dimensions."""
     config = prepared.config
     parts = [
-        part
-        for part in prepared.quantized()
-        if len(part.carrier.tensor.shape) >= 2 and part.carrier.elements
+        part for part in prepared.quantized() if len(part.carrier.tensor.shape) >= 2 and part.carrier.elements
     ]
     if len(parts) < 2:
         return {}

@@ -258,8 +258,7 @@ def _check_importance(tensors: Mapping[str, Any], config: EncoderConfig) -> None
         shape = _stored(tensors, name).shape
         if given.shape != shape:
             raise ValueError(
-                f"importance: {name!r} has the shape {list(shape)}, its "
-                f"importance {list(given.shape)}"
+                f"importance: {name!r} has the shape {list(shape)}, its importance {list(given.shape)}"
             )
         if given.dtype.kind not in "fiu" or not (np.isfinite(given).all() and (given >= 0).all()):
             raise ValueError(f"importance: that of {name!r} must be finite numbers, none of them negative")

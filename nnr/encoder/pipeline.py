@@ -319,10 +319,7 @@ def encode_stream(
 def parts_of(layer: Layer, config: EncoderConfig) -> tuple[Part, ...]:
     """The parts of a unit with the quantization parameters that the options give them."""
     given = config.importance or {}
-    return tuple(
-        Part(c, role, carrier_qp(c, config), given.get(c.source))
-        for c, role in layer.members
-    )
+    return tuple(Part(c, role, carrier_qp(c, config), given.get(c.source)) for c, role in layer.members)
 
 
 def select_tools(config: EncoderConfig) -> tuple[list[Transform], Quantizer]:

@@ -97,7 +97,6 @@ class LazyList(list[Any]):
             super().__setitem__(slice(None), entries)
             self._make = None
 
-
     def __radd__(self, other: list[Any]) -> list[Any]:
         return [*other, *self]
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from nnr import core
 from nnr.core import ParamOpt, Status, Tensor, Unit
 from nnr.decoder.entropy import decode_unit
-from tests.core.samples import Payload, Sample, dependent_levels
+from nnr.errors import SyntaxValueError
+from tests.core.samples import Payload, Sample, dependent_levels, new_entries
 from tests.core.strategies import payloads
 
 RESULTS = (Tensor.QP, Tensor.HIST_FLAG, Tensor.ROW_SKIP_FLAG, Tensor.BITS_BEGIN, Tensor.BITS_SAMPLES)
@@ -206,3 +207,26 @@ def test_coding_is_deterministic_and_independent_of_the_batch():
         [payload.samples[0].row(array, entries) for payload, array in zip(payloads_, levels, strict=True)]
     )
     assert core.encode_units(units, tensors) == alone
+
+
+@pytest.mark.parametrize("dq_flag", [0, 1])
+@pytest.mark.parametrize("scan_order", [0, 1])
+@pytest.mark.parametrize(("rows", "cols"), [(50, 40), (300, 1000)])
+def test_a_price_is_about_what_coding_takes(dq_flag: int, scan_order: int, rows: int, cols: int):
+    rng = np.random.default_rng(rows)
+    indices = np.round(rng.laplace(size=(rows, cols)) * 2).astype(np.int64)
+    levels = dependent_levels(indices, scan_order) if dq_flag else indices.astype(np.int32)
+    payload = Payload([Sample(levels, scan_order=scan_order)], dq_flag=dq_flag)
+    units = core.new_units([payload.unit_row()])
+    tensors = core.new_tensors([payload.samples[0].row(levels, new_entries(payload.samples[0]))])
+    bits = 8 * len(payload.encode().data)
+    assert core.price_tensor(units, tensors) == pytest.approx(bits, rel=0.005, abs=100)
+
+
+def test_levels_that_cannot_be_coded_have_no_price():
+    levels = np.array([[0, 1], [2, 3]], dtype=np.int32)
+    payload = Payload([Sample(levels, codebook_size=3, codebook_zero_offset=0)])
+    units = core.new_units([payload.unit_row()])
+    tensors = core.new_tensors([payload.samples[0].row(levels, new_entries(payload.samples[0]))])
+    with pytest.raises(SyntaxValueError, match="outside the codebook"):
+        core.price_tensor(units, tensors)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import nnr
+from nnr import core
+from nnr.encoder.tools import TensorJob
 from nnr.encoder.tools.bit_depth import BitDepth
 from nnr.encoder.tools.codebook import CodebookQuantizer, fit_entries
 
@@ -34,6 +36,27 @@ def test_one_value_costs_next_to_nothing():
     data = nnr.encode({"x": x}, codebook=4, qp=-8, metadata=False)
     assert np.array_equal(nnr.decode(data)["x"], x)
     assert len(data) < 60
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_chosen_offset_costs_less_than_that_of_the_most_frequent_value(seed):
+    """By what coding the levels really takes; values on both sides are about as frequent."""
+    x = weights((128, 512), seed)
+    job = TensorJob("x", x.shape, *x.shape, scan_order=0, qp=-29, qp_density=2)
+    found = CodebookQuantizer(1000).quantize(x, job)
+    size, offset = len(found.codebook.entries), found.codebook.zero_offset
+
+    def coded(shift):
+        levels = found.levels - np.int32(shift)
+        row = [*x.shape, 11, 0, size, offset + shift, 1, 0, 2, 0, core.address(levels)]
+        [payload] = core.encode_units(
+            core.new_units([[0, 0, 0, 1, 1, 0, 0, 0, 31, 1]]), core.new_tensors([row])
+        )
+        return len(payload)
+
+    most_frequent = int(np.bincount((found.levels + offset).reshape(-1)).argmax()) - offset
+    assert abs(most_frequent) == 1
+    assert coded(0) < coded(most_frequent)
 
 
 def test_entries_of_two_clusters_are_their_means():

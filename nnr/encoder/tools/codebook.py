@@ -17,6 +17,7 @@ __all__ = ["CodebookQuantizer"]
 _ITERATIONS = 50
 _PIECE = 1 << 16
 _MAX_SPAN = 1 << 22
+_MOST_STEPS = 4
 
 
 @register
@@ -26,7 +27,7 @@ class CodebookQuantizer:
     The tensor is quantized to the uniform grid of its qp first. If that gives no more than `size` distinct
     integers, they are the codebook and nothing more is lost. Otherwise the codebook is the k-means solution
     on the histogram of the integers, computed in integers alone, so that it is the same on every platform.
-    Index 0 stands for the most frequent entry, whose signs and magnitudes then cost least.
+    Index 0 stands for the most frequent entry, or for one near it if the levels then cost less.
 
     Args:
         size: entries at most, 2 or more.
@@ -78,11 +79,37 @@ class CodebookQuantizer:
             levels = where
             for piece in _pieces(levels, span):
                 piece[:] = table[piece]
+        zero_offset = _cheapest_offset(levels, zero_offset, entries.size, job)
         book = Codebook(tuple(entries.tolist()), zero_offset)
         return QuantizedTensor(levels, qp, job.qp_density, codebook=book, tool=self.name, notes=notes)
 
     def __repr__(self) -> str:
         return f"CodebookQuantizer(size={self.size})"
+
+
+def _cheapest_offset(levels: np.ndarray, zero_offset: int, size: int, job: TensorJob) -> int:
+    """From the offset that `levels` have, some steps downhill in what they cost; they follow."""
+    unit = core.new_units([[0, 0, 0, 1, job.profile, 0, 0, 0, 31]])
+    shape = [job.rows, job.cols, job.cabac_unary_length, job.scan_order]
+
+    def price(shift: int) -> float:
+        np.subtract(levels, shift, out=levels)
+        row = [*shape, size, zero_offset + shift, 1, 0, job.qp_density, 0, core.address(levels)]
+        bits = core.price_tensor(unit, core.new_tensors([row]))
+        np.add(levels, shift, out=levels)
+        return bits
+
+    best, least = 0, price(0)
+    for direction in (1, -1):
+        while abs(best) < _MOST_STEPS and 0 <= zero_offset + best + direction < size:
+            cost = price(best + direction)
+            if cost >= least:
+                break
+            best, least = best + direction, cost
+        if best != 0:
+            break
+    np.subtract(levels, best, out=levels)
+    return zero_offset + best
 
 
 def _pieces(array: np.ndarray, span: int) -> Iterator[np.ndarray]:
@@ -119,10 +146,11 @@ def fit_entries(values: np.ndarray, counts: np.ndarray, size: int) -> tuple[np.n
 
 
 def _seed(values: np.ndarray, counts: np.ndarray, size: int) -> np.ndarray:
-    """Entries spread with a density between that of the weights and that of their range: quantiles of the
-    cubic
-    root of the histogram are best for many entries (Panter and Dite), bit lengths of counts stand for it
-    here."""
+    """Entries spread with a density between that of the weights and that of their range.
+
+    Quantiles of the cubic root of the histogram are best for many entries (Panter and Dite); bit lengths of
+    counts stand for it here.
+    """
     density = np.array([int(c).bit_length() for c in counts.tolist()], np.int64)
     gaps = np.diff(values, prepend=values[0] - 1)
     mass = np.cumsum(density + np.array([int(g).bit_length() for g in gaps.tolist()], np.int64))
