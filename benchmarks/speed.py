@@ -3,7 +3,8 @@
     python benchmarks/speed.py [--docs docs/performance.md] [--quick] [--callgrind]
 
 Every row is measured in turns, NNCodec and ours in the same run, so that both meet the same machine: CPU
-time of one thread, medians, and the spread of the ratio over the turns. The core rows call NNCodec's C++ core
+time of one thread, medians, and the spread of the ratio over the turns. A turn goes through all rows before
+the next begins, so that a burst of other work meets few turns of a row. The core rows call NNCodec's C++ core
 directly (`speed_side.py`), the rows below them the public functions of both packages (`peer.py`). Data:
 Laplacian weights in tensors of 262144, and the convolution and linear weights of ResNet-56 where the
 evaluation data are there.
@@ -208,14 +209,14 @@ class PeerCore:
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer
 
-    def load(self, case: Case) -> None:
-        """Give it the arrays of a case."""
+    def load(self, number: int, case: Case) -> None:
+        """Give it the arrays of a case, under a number."""
         path = Path(self._folder.name) / "case.npz"
         named = {f"w{k}": array for k, array in enumerate(case.weights)}
         named |= {f"l{k}": array for k, array in enumerate(case.levels)}
         named |= {f"p{k}": np.frombuffer(data, np.uint8) for k, data in enumerate(case.payloads)}
         np.savez(path, **named)
-        self.ask(do="load", input=str(path))
+        self.ask(do="load", case=number, input=str(path))
 
 
 @dataclass
@@ -224,9 +225,16 @@ class Row:
 
     task: str
     case: Case
-    peer: list[float]
-    ours: list[float]
-    note: str = ""
+    run_peer: Callable[[], float]
+    run_ours: Callable[[], float]
+    note_of: Callable[[], str] = str
+    peer: list[float] = field(default_factory=list)
+    ours: list[float] = field(default_factory=list)
+
+    def turn(self) -> None:
+        """Both once."""
+        self.peer.append(self.run_peer())
+        self.ours.append(self.run_ours())
 
     @property
     def ratio(self) -> float:
@@ -252,20 +260,20 @@ class Row:
             "weights": self.case.count, "bits_per_weight": self.case.bits_per_weight,
             "ns_per_weight": 1e9 * statistics.median(self.ours) / self.case.count,
             "peer_ns_per_weight": 1e9 * statistics.median(self.peer) / self.case.count,
-            "ratio": self.ratio, "spread": self.spread, "note": self.note,
+            "ratio": self.ratio, "spread": self.spread, "note": self.note_of(),
         }  # fmt: skip
 
 
-def core_rows(peer: PeerCore, case: Case, turns: int) -> list[Row]:
-    """All tasks of the core on one case."""
+def core_rows(peer: PeerCore, number: int, case: Case) -> list[Row]:
+    """All tasks of the core on one case, to be measured."""
     dq = case.dq_flag
-    peer.load(case)
+    peer.load(number, case)
     sizes: dict[str, int] = {}
     unequal: set[str] = set()
 
     def theirs(task: str, **job: Any) -> Callable[[], float]:
         def run() -> float:
-            answer = peer.ask(dq=dq, **job)
+            answer = peer.ask(case=number, dq=dq, **job)
             sizes["peer " + task] = answer.get("bytes", 0)
             if not answer.get("same", True):
                 unequal.add(task)
@@ -273,48 +281,38 @@ def core_rows(peer: PeerCore, case: Case, turns: int) -> list[Row]:
 
         return run
 
-    def ours(task: str, param_opt: int) -> Callable[[], float]:
+    def encoded(task: str, param_opt: int, theirs: Callable[[], float], against: str = "") -> Row:
         def run() -> float:
             seconds, payloads = encode(case, param_opt)
             sizes[task] = sum(map(len, payloads))
             return seconds
 
-        return run
+        def note() -> str:
+            return f"{100 * (sizes[task] / sizes['peer ' + against] - 1):+.3f} % bytes" if against else ""
 
-    searched = theirs("encode, exact search", do="encode", param_opt=1)
+        return Row(task, case, theirs, run, note)
+
+    def same_levels(task: str) -> Callable[[], str]:
+        return lambda: "levels differ" if task in unequal else "same levels"
+
+    exact = "encode, exact search"
+    searched = theirs(exact, do="encode", param_opt=1)
     decoded = theirs("decode", do="decode")
-    tasks: list[tuple[str, Callable[[], float], Callable[[], float]]] = [
-        ("decode", decoded, lambda: decode(case, alone=False)),
-        ("decode, one payload", decoded, lambda: decode(case, alone=True)),
-        ("encode, no search", theirs("encode, no search", do="encode", param_opt=0),
-         ours("encode, no search", ParamOpt.OFF)),
-        ("encode, exact search", searched, ours("encode, exact search", ParamOpt.EXACT)),
-        ("encode, fast search", searched, ours("encode, fast search", ParamOpt.FAST)),
-    ]  # fmt: skip
-    if dq:
-        plain = theirs("trellis", do="quantize", qp=case.qp, lambda_scale=0)
-        rated = theirs("trellis with rate", do="quantize", qp=case.qp, lambda_scale=0.8)
-        tasks += [
-            ("trellis", plain, lambda: quantize(case, 0)[0]),
-            ("trellis with rate", rated, lambda: quantize(case, 0.8)[0]),
-        ]
-    else:
-        rated = theirs("uniform with rate", do="quantize", qp=case.qp, lambda_scale=0.8)
-        tasks.append(("uniform with rate", rated, lambda: quantize(case, 0.8)[0]))
-    rows = []
-    for task, one, other in tasks:
-        times: tuple[list[float], list[float]] = ([], [])
-        for _ in range(turns):
-            times[0].append(one())
-            times[1].append(other())
-        rows.append(Row(task, case, *times))
-    size = sizes["peer encode, exact search"]
-    for row in rows:
-        if row.task in sizes and "search" in row.task and row.task != "encode, no search":
-            row.note = f"{100 * (sizes[row.task] / size - 1):+.3f} % bytes"
-        if row.task in ("decode", "trellis"):
-            row.note = "levels differ" if row.task in unequal else "same levels"
-    return rows
+    rated = {"do": "quantize", "qp": case.qp, "lambda_scale": 0.8}
+    rows = [
+        Row("decode", case, decoded, lambda: decode(case, alone=False), same_levels("decode")),
+        Row("decode, one payload", case, decoded, lambda: decode(case, alone=True)),
+        encoded("encode, no search", ParamOpt.OFF, theirs("encode, no search", do="encode", param_opt=0)),
+        encoded(exact, ParamOpt.EXACT, searched, exact),
+        encoded("encode, fast search", ParamOpt.FAST, searched, exact),
+    ]
+    if not dq:
+        task = "uniform with rate"
+        return [*rows, Row(task, case, theirs(task, **rated), lambda: quantize(case, 0.8)[0])]
+    plain = theirs("trellis", do="quantize", qp=case.qp, lambda_scale=0)
+    rows.append(Row("trellis", case, plain, lambda: quantize(case, 0)[0], same_levels("trellis")))
+    task = "trellis with rate"
+    return [*rows, Row(task, case, theirs(task, **rated), lambda: quantize(case, 0.8)[0])]
 
 
 def geometric_mean(rows: Sequence[Row]) -> float:
@@ -337,36 +335,37 @@ def public_rows(peer: Peer, turns: int, *, quick: bool) -> list[dict[str, Any]]:
     big = {f"w{k}": rng.laplace(0, 0.02, (512, 1024)).astype(np.float32) for k in range(2 if quick else 8)}
     models = [(f"{len(big)} of 524288", big, -26), ("1000 of 1000", small_tensors(1000, 1000), -26)]
     models.append(("1000 of 10", small_tensors(1000, 10), -26))
-    rows = []
-    for name, model, qp in models:
-        times: dict[str, list[float]] = {
-            key: [] for key in ("peer encode", "encode", "encode fast", "peer decode", "decode")
-        }
-        sizes: dict[str, int] = {}
-        for _ in range(turns):
+    keys = ("peer encode", "encode", "encode fast", "peer decode", "decode")
+    times: dict[str, dict[str, list[float]]] = {name: {key: [] for key in keys} for name, _, _ in models}
+    sizes: dict[str, dict[str, int]] = {name: {} for name, _, _ in models}
+    for _ in range(turns):
+        for name, model, qp in models:
             answer = peer.encode(model, qp=qp, **PEER_SETTINGS)
             theirs = answer.data
-            sizes["peer encode"] = len(theirs)
-            times["peer encode"].append(answer.cpu_seconds)
+            sizes[name]["peer encode"] = len(theirs)
+            times[name]["peer encode"].append(answer.cpu_seconds)
             for key, effort in (("encode", "default"), ("encode fast", "fast")):
                 started = time.process_time()
-                sizes[key] = len(nnr.encode(model, qp=qp, threads=1, effort=effort, metadata=False))
-                times[key].append(time.process_time() - started)
-            times["peer decode"].append(peer.decode(theirs).cpu_seconds)
+                data = nnr.encode(model, qp=qp, threads=1, effort=effort, metadata=False)
+                times[name][key].append(time.process_time() - started)
+                sizes[name][key] = len(data)
+            times[name]["peer decode"].append(peer.decode(theirs).cpu_seconds)
             started = time.process_time()
             nnr.decode(theirs, threads=1)
-            times["decode"].append(time.process_time() - started)
+            times[name]["decode"].append(time.process_time() - started)
+    rows = []
+    for name, model, qp in models:
         weights = sum(array.size for array in model.values())
         for key in ("decode", "encode", "encode fast"):
-            against = "peer decode" if key == "decode" else "peer encode"
-            ratios = [a / b for a, b in zip(times[against], times[key], strict=True)]
+            peers, ours = times[name]["peer decode" if key == "decode" else "peer encode"], times[name][key]
+            ratios = [a / b for a, b in zip(peers, ours, strict=True)]
             rows.append({
                 "model": name, "task": key, "qp": qp, "weights": weights,
-                "bits_per_weight": 8 * sizes["peer encode"] / weights,
-                "seconds": statistics.median(times[key]), "peer_seconds": statistics.median(times[against]),
-                "ratio": statistics.median(times[against]) / statistics.median(times[key]),
+                "bits_per_weight": 8 * sizes[name]["peer encode"] / weights,
+                "seconds": statistics.median(ours), "peer_seconds": statistics.median(peers),
+                "ratio": statistics.median(peers) / statistics.median(ours),
                 "spread": (min(ratios), max(ratios)),
-                "bytes": sizes.get(key), "peer_bytes": sizes["peer encode"],
+                "bytes": sizes[name].get(key), "peer_bytes": sizes[name]["peer encode"],
             })  # fmt: skip
     return rows
 
@@ -486,7 +485,7 @@ def core_table(rows: Sequence[Row]) -> str:
         lines.append([
             f"{row.task}", row.case.name, str(row.case.dq_flag), f"{v['bits_per_weight']:.2f}",
             f"{v['peer_ns_per_weight']:.1f}", f"{v['ns_per_weight']:.1f}",
-            f"{row.ratio:.1f}", f"{low:.1f} to {high:.1f}", row.note,
+            f"{row.ratio:.1f}", f"{low:.1f} to {high:.1f}", v["note"],
         ])  # fmt: skip
     head = ["task", "data", "dq", "bits/weight", "NNCodec ns", "nnr ns", "ratio", "of single turns", ""]
     return markdown_table(head, lines)
@@ -530,7 +529,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases")
     parser.add_argument("--callgrind", action="store_true", help="count instructions too (a minute)")
     parser.add_argument("--docs", type=Path, help="page to put the tables into; the JSON goes beside it")
@@ -548,11 +547,12 @@ def main() -> int:
         cases += [at_rate("Laplacian", dq_flag, synthetic, rate) for rate in rates]
         if real is not None:
             cases += [at_rate("ResNet-56", dq_flag, real, rate) for rate in real_rates]
-    rows = []
     with PeerCore(python) as peer_core:
-        for case in cases:
-            rows += core_rows(peer_core, case, args.turns)
-            print(core_table(rows[-1:]).splitlines()[-1], flush=True)
+        rows = [row for number, case in enumerate(cases) for row in core_rows(peer_core, number, case)]
+        for turn in range(args.turns):
+            for row in rows:
+                row.turn()
+            print(f"turn {turn + 1} of {args.turns}", file=sys.stderr, flush=True)
     with Peer(python) as peer:
         public = public_rows(peer, max(3, args.turns // 2), quick=args.quick)
         books = codebook_rows(peer, 1 if args.quick else 3)

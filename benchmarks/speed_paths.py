@@ -103,25 +103,31 @@ PATH_TASKS = ("decode, alone", "decode, batch", "encode, exact search", "encode,
 
 
 def path_rows(turns: int) -> list[dict[str, Any]]:
-    """Time of each path by that of the plain path on the same weights; in turns."""
+    """Time of each path by that of the plain path on the same weights; in turns, medians."""
+    groups = [
+        path_cases(dq_flag, step) for dq_flag in (0, 1) for step in ((1.6, 0.5) if dq_flag else (1.2, 0.35))
+    ]
+    payloads = [
+        [np.frombuffer(case.encode(ParamOpt.EXACT)[1], np.uint8) for case in cases] for cases in groups
+    ]
+    times: list[list[dict[str, list[float]]]] = [
+        [{task: [] for task in PATH_TASKS} for _ in cases] for cases in groups
+    ]
+    for _ in range(turns):
+        for cases, datas, found in zip(groups, payloads, times, strict=True):
+            for case, payload, spent in zip(cases, datas, found, strict=True):
+                spent["decode, alone"].append(case.decode(payload, 1))
+                spent["decode, batch"].append(case.decode(payload, 4))
+                spent["encode, exact search"].append(case.encode(ParamOpt.EXACT)[0])
+                spent["encode, fast search"].append(case.encode(ParamOpt.FAST)[0])
     rows = []
-    for dq_flag in (0, 1):
-        for step in (1.6, 0.5) if dq_flag else (1.2, 0.35):
-            cases = path_cases(dq_flag, step)
-            payloads = [np.frombuffer(case.encode(ParamOpt.EXACT)[1], np.uint8) for case in cases]
-            times: list[dict[str, list[float]]] = [{task: [] for task in PATH_TASKS} for _ in cases]
-            for _ in range(turns):
-                for case, payload, found in zip(cases, payloads, times, strict=True):
-                    found["decode, alone"].append(case.decode(payload, 1))
-                    found["decode, batch"].append(case.decode(payload, 4))
-                    found["encode, exact search"].append(case.encode(ParamOpt.EXACT)[0])
-                    found["encode, fast search"].append(case.encode(ParamOpt.FAST)[0])
-            least = [{task: min(found[task]) for task in PATH_TASKS} for found in times]
-            for case, payload, found in zip(cases, payloads, least, strict=True):
-                rows.append({
-                    "path": case.name, "dq": dq_flag, "bits/weight": 8 * len(payload) / case.levels.size,
-                    **{task: found[task] / least[0][task] for task in PATH_TASKS},
-                })  # fmt: skip
+    for cases, datas, found in zip(groups, payloads, times, strict=True):
+        medians = [{task: statistics.median(spent[task]) for task in PATH_TASKS} for spent in found]
+        for case, payload, spent in zip(cases, datas, medians, strict=True):
+            rows.append({
+                "path": case.name, "dq": case.dq_flag, "bits/weight": 8 * len(payload) / case.levels.size,
+                **{task: spent[task] / medians[0][task] for task in PATH_TASKS},
+            })  # fmt: skip
     return rows
 
 

@@ -2,9 +2,10 @@
 
 Reads one job a line as JSON from standard input, answers each with one line of JSON.
 
-    {"do": "load", "input": NPZ}    w0, w1, ... float32 weights; l0, ... int32 levels; p0, ... uint8 payloads
-    {"do": "decode" | "encode", "dq": 0 | 1, "param_opt": 0 | 1}
-    {"do": "quantize", "dq": 0 | 1, "qp": N, "lambda_scale": X}
+    {"do": "load", "case": N, "input": NPZ}
+        w0, w1, ... float32 weights; l0, ... int32 levels; p0, ... uint8 payloads
+    {"do": "decode" | "encode", "case": N, "dq": 0 | 1, "param_opt": 0 | 1}
+    {"do": "quantize", "case": N, "dq": 0 | 1, "qp": N, "lambda_scale": X}
 
 Answers: {"seconds": CPU seconds of this thread, "bytes": of all payloads, "same": the levels are l0, ...}.
 """
@@ -32,19 +33,19 @@ UNARY_LENGTH, QP_DENSITY = 11, 2
 loaded = {}
 
 
-def arrays(kind):
-    return [loaded[f"{kind}{k}"] for k in range(sum(name.startswith(kind) for name in loaded))]
+def arrays(job, kind):
+    case = loaded[job["case"]]
+    return [case[f"{kind}{k}"] for k in range(sum(name.startswith(kind) for name in case))]
 
 
 def load(job):
-    loaded.clear()
     with np.load(job["input"]) as archive:
-        loaded.update({name: archive[name] for name in archive.files})
+        loaded[job["case"]] = {name: archive[name] for name in archive.files}
     return {}
 
 
 def decode(job):
-    payloads, levels = arrays("p"), arrays("l")
+    payloads, levels = arrays(job, "p"), arrays(job, "l")
     found = [np.zeros(array.shape, np.int32) for array in levels]
     off = HDSP_OPTS_OFF()
     started = time.thread_time()
@@ -61,7 +62,7 @@ def decode(job):
 
 
 def encode(job):
-    levels = arrays("l")
+    levels = arrays(job, "l")
     off = HDSP_OPTS_OFF()
     total = 0
     started = time.thread_time()
@@ -75,7 +76,7 @@ def encode(job):
 
 
 def quantize(job):
-    weights = arrays("w")
+    weights = arrays(job, "w")
     found = [np.zeros(array.shape, np.int32) for array in weights]
     encoder = deepCABAC.Encoder()
     started = time.thread_time()
@@ -85,7 +86,7 @@ def quantize(job):
             array, out, job["dq"], QP_DENSITY, job["qp"], job["lambda_scale"], UNARY_LENGTH - 1, 0, 1
         )
     seconds = time.thread_time() - started
-    return {"seconds": seconds, "same": all(np.array_equal(a, b) for a, b in zip(arrays("l"), found))}
+    return {"seconds": seconds, "same": all(np.array_equal(a, b) for a, b in zip(arrays(job, "l"), found))}
 
 
 JOBS = {"load": load, "decode": decode, "encode": encode, "quantize": quantize}

@@ -17,7 +17,6 @@ __all__ = ["CodebookQuantizer"]
 _ITERATIONS = 50
 _PIECE = 1 << 16
 _MAX_SPAN = 1 << 22
-_MOST_STEPS = 4
 
 
 @register
@@ -88,7 +87,7 @@ class CodebookQuantizer:
 
 
 def _cheapest_offset(levels: np.ndarray, zero_offset: int, size: int, job: TensorJob) -> int:
-    """From the offset that `levels` have, some steps downhill in what they cost; they follow."""
+    """The offset that `levels` have, or one beside it if they then cost less; they follow."""
     unit = core.new_units([[0, 0, 0, 1, job.profile, 0, 0, 0, 31]])
     shape = [job.rows, job.cols, job.cabac_unary_length, job.scan_order]
 
@@ -99,17 +98,12 @@ def _cheapest_offset(levels: np.ndarray, zero_offset: int, size: int, job: Tenso
         np.add(levels, shift, out=levels)
         return bits
 
-    best, least = 0, price(0)
-    for direction in (1, -1):
-        while abs(best) < _MOST_STEPS and 0 <= zero_offset + best + direction < size:
-            cost = price(best + direction)
-            if cost >= least:
-                break
-            best, least = best + direction, cost
-        if best != 0:
-            break
-    np.subtract(levels, best, out=levels)
-    return zero_offset + best
+    here = price(0)
+    for shift in (1, -1):
+        if 0 <= zero_offset + shift < size and price(shift) < here:
+            np.subtract(levels, shift, out=levels)
+            return zero_offset + shift
+    return zero_offset
 
 
 def _pieces(array: np.ndarray, span: int) -> Iterator[np.ndarray]:
