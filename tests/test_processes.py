@@ -33,6 +33,17 @@ def test_coding_loads_no_more_than_it_uses():
     assert printed(code) == "[]"
 
 
+def test_the_progress_bar_needs_no_process():
+    """From Python 3.14 on a lock between processes, as tqdm makes one, starts a process."""
+    pytest.importorskip("tqdm")
+    code = (
+        "import sys; from nnr.cli.progress import _tqdm_bar; from nnr.cli.text import Screen;"
+        "bar = _tqdm_bar(9, 'weight', 0.0, Screen(80, 24));"
+        "print(type(bar).__name__, 'multiprocessing' in sys.modules)"
+    )
+    assert printed(code) == "tqdm False"
+
+
 def test_importing_the_package_loads_what_is_used():
     assert (
         printed("import nnr, sys; print('numpy' in sys.modules, nnr.Limits().max_units > 0)") == "False True"

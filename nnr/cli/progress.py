@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import Any
@@ -72,6 +73,8 @@ def _tqdm_bar(total: int, unit: str, start: float, screen: Screen) -> Any:
         from tqdm import tqdm
     except ImportError:
         return None
+    # Its own lock is one between processes; from Python 3.14 on that starts one, which keeps the terminal.
+    tqdm.set_lock(threading.RLock())
     bar = tqdm(
         total=total, unit=f" {unit}s", unit_scale=True, leave=False, file=sys.stderr,
         ncols=screen.columns - 1, nrows=screen.lines,
