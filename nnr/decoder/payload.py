@@ -9,7 +9,7 @@ for the whole stream, and nothing is given out before it is made.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -176,7 +176,7 @@ def _decode_all(
     if parallel and run is _run_c:
         plans, units = _decode_wide(plans, want, contexts, dialect, workers)
         finished([unit.plan for unit in units])
-    jobs = _jobs(plans, _JOB_BYTES if parallel else _SERIAL_BYTES, largest_first=parallel)
+    jobs = _parallel_jobs(plans, workers) if parallel else _jobs(plans, _SERIAL_BYTES)
     results: list[list[CodedUnit] | BitstreamError]
 
     def guarded(job: list[UnitPlan]) -> list[CodedUnit] | BitstreamError:
@@ -238,19 +238,29 @@ def _has_entry_points(plan: UnitPlan) -> bool:
     return 0 < len(header.get("bit_offset") or ()) == -(-weight.rows // (4 << weight.scan_order)) - 1
 
 
-def _jobs(plans: Sequence[UnitPlan], job_bytes: int, *, largest_first: bool) -> list[list[UnitPlan]]:
-    order: Iterable[UnitPlan] = plans
-    if largest_first:
-        order = sorted(plans, key=lambda plan: len(plan.payload), reverse=True)
+def _jobs(plans: Sequence[UnitPlan], job_bytes: int, pair_bytes: int = 0) -> list[list[UnitPlan]]:
+    """Units in their order, until a job has so many bytes; up to `pair_bytes` it has two at least."""
     jobs: list[list[UnitPlan]] = []
-    size = job_bytes
-    for plan in order:
-        if size >= job_bytes:
+    size, is_full = 0, True
+    for plan in plans:
+        if is_full:
             jobs.append([])
             size = 0
         jobs[-1].append(plan)
         size += len(plan.payload)
+        is_full = size >= job_bytes and (len(jobs[-1]) > 1 or size > pair_bytes)
     return jobs
+
+
+def _parallel_jobs(plans: Sequence[UnitPlan], workers: int) -> list[list[UnitPlan]]:
+    """The largest payloads first.
+
+    Two together are decoded faster than one after the other. A payload that is a large part of what a worker
+    gets stays alone all the same, lest the others wait for it.
+    """
+    total = sum(len(plan.payload) for plan in plans)
+    order = sorted(plans, key=lambda plan: len(plan.payload), reverse=True)
+    return _jobs(order, _JOB_BYTES, 3 * total // (5 * workers))
 
 
 class _Memory:

@@ -1,5 +1,7 @@
 """Jobs, threads, entry points: the result is the same whoever decodes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -95,3 +97,20 @@ def test_the_first_unit_that_fails_is_reported_for_every_thread_count(small_piec
         found.add((type(error.value), error.value.unit_index, str(error.value)))
     assert len(found) == 1
     assert next(iter(found))[1] == ndus[1].index
+
+
+@pytest.mark.parametrize(
+    ("sizes", "jobs"),
+    [
+        ([90, 100, 100, 95], [[100, 100], [95, 90]]),
+        ([100, 100, 100], [[100], [100], [100]]),  # two of three would keep one of two workers busy longest
+        ([1000, 30, 70, 200], [[1000], [200, 70], [30]]),
+        ([5, 5, 5, 5, 50, 5, 5], [[50], [5, 5, 5, 5, 5, 5]]),
+        ([300], [[300]]),
+    ],
+)
+def test_payloads_of_a_job_go_in_pairs_unless_a_worker_has_enough_with_one(sizes, jobs, monkeypatch):
+    monkeypatch.setattr(payload, "_JOB_BYTES", 40)
+    plans = [SimpleNamespace(payload=bytes(size)) for size in sizes]
+    found = payload._parallel_jobs(plans, 2)
+    assert [[len(plan.payload) for plan in job] for job in found] == jobs
