@@ -34,7 +34,7 @@
 
 enum {
     LEAST_POSITIONS = 256,        /* of a unit that is worth a lane */
-    LEAST_AIDED_POSITIONS = 4096, /* of a tensor that is worth the large automaton */
+    LEAST_AIDED_POSITIONS = 1024, /* of a tensor that is worth the large automaton */
     SIG_CONTEXT_NEIGHBOUR = (SIG_STRIDE - 1) << CONTEXT_SHIFT
 };
 
