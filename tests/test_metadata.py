@@ -108,6 +108,14 @@ def test_any_bytes_give_content_or_a_bitstream_error(body):
             pass
 
 
+def test_dimensions_are_as_many_as_arrays_have():
+    most = Metadata(0, 0, [0], [TensorRecord(17, Kind.PLAIN, 1, (1,) * 64)])
+    assert parse(serialize(most)) == most
+    beyond = Metadata(0, 0, [0], [TensorRecord(17, Kind.PLAIN, 1, (1,) * 65)])
+    with pytest.raises(ConformanceError, match="65 dimensions"):
+        parse(serialize(beyond))
+
+
 def test_checksums_and_counts_are_compared():
     before, units = b"head", [b"one", b"two"]
     metadata = Metadata(2, zlib.crc32(before), [zlib.crc32(u) for u in units], [])
