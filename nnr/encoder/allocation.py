@@ -15,7 +15,7 @@ from functools import partial
 from itertools import pairwise
 
 from ..syntax.constants import PayloadType
-from .assemble import Member, code_unit
+from .assemble import Member, code_units, ready_unit
 from .carry import extract
 from .config import EncoderConfig
 from .measure import coding_error
@@ -73,7 +73,8 @@ def _curve(part: Part, *, quantizer: Quantizer, config: EncoderConfig) -> list[P
     for offset in sorted({0, *range(low, high + 1, half)}):
         quantized = quantizer.quantize(values, tensor_job(replace(part, qp=part.qp + offset), config))
         member = Member(part.carrier.name, part.role, quantized)
-        unit = code_unit([member], PayloadType.NNR_PT_FLOAT, config, _base_qp(quantized.qp))
+        ready = ready_unit([member], PayloadType.NNR_PT_FLOAT, config, _base_qp(quantized.qp))
+        [unit] = code_units([ready])
         error, _ = coding_error(values, quantized, part.importance)
         tried.append(Point(part.qp + offset, 8 * len(unit.payload), error))
     return _interpolated(tried)

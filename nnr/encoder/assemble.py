@@ -26,11 +26,13 @@ __all__ = [
     "CodedUnit",
     "Link",
     "Member",
-    "code_unit",
+    "ReadyUnit",
+    "code_units",
     "effective_scan_order",
     "entry_point_bytes",
     "model_parameter_set",
     "raw_unit",
+    "ready_unit",
 ]
 
 _TYPE_OF_ROLE = {
@@ -201,23 +203,34 @@ def raw_unit(
     return CodedUnit((element_id,), values.astype("<f4", copy=False).tobytes(), header)
 
 
-def code_unit(
+@dataclass(frozen=True, slots=True)
+class ReadyUnit:
+    """A unit as `code_units` takes it: header so far, rows for the core, and who stands for each of these."""
+
+    header: dict[str, Any]
+    element_ids: tuple[str, ...]
+    unit: list[int]
+    tensors: list[list[int]]
+    members: list[Member]  # in the order of the payload; holds the levels, which rows know by address
+    entries: list[np.ndarray]
+    scan_order: int
+
+
+def ready_unit(
     members: Sequence[Member],
     payload_type: PayloadType,
     config: EncoderConfig,
     base_qp: int,
     link: Link | None = None,
     dimensions: Sequence[int] | None = None,
-) -> CodedUnit:
-    """(encoding 2) Entropy-code the tensors of one unit.
+) -> ReadyUnit:
+    """(encoding 2) All of a unit that is known before its payload.
 
     Args:
         members: one tensor, or those of a block in any order.
         dimensions: of a decomposed weight; None for others.
 
     Raises:
-        SyntaxValueError: levels that cannot be written, because they leave 32 bits or do not follow the
-            states of dependent quantization: a defect of the tool that made them.
         ValueError: the members do not make up a block.
     """
     types, ids, payload_order = _arrange(members, payload_type)
@@ -253,16 +266,36 @@ def code_unit(
     unit[core.Unit.ESCAPE_CONTEXT_COUNT] = 32 if config.compat == "nncodec1" else 31
     search = core.ParamOpt.FAST if config.effort == "fast" else core.ParamOpt.EXACT
     unit[core.Unit.PARAM_OPT] = search if config.param_opt else core.ParamOpt.OFF
-    table = core.new_tensors(rows)
-    (payload,) = core.encode_units(core.new_units([unit]), table)
-    begins = [*table[:, core.Tensor.BITS_BEGIN].tolist(), 8 * len(payload)]
-    bits = {
-        m.element_id: end - begin for m, (begin, end) in zip(payload_order, pairwise(begins), strict=True)
-    }
-    if scan_order:
-        header["scan_order"] = scan_order
-        header |= _entry_points(entries, weight.dq_flag)
-    return CodedUnit(tuple(m.element_id for m in ids), payload, header, bits)
+    return ReadyUnit(header, tuple(m.element_id for m in ids), unit, rows, payload_order, entries, scan_order)
+
+
+def code_units(ready: Sequence[ReadyUnit]) -> list[CodedUnit]:
+    """(encoding 2) Entropy-code units, all in one call of the core, which small ones are worth.
+
+    Raises:
+        SyntaxValueError: levels that cannot be written, because they leave 32 bits or do not follow the
+            states of dependent quantization: a defect of the tool that made them.
+    """
+    units: list[list[int]] = []
+    tensors: list[list[int]] = []
+    for one in ready:
+        one.unit[core.Unit.FIRST_TENSOR] = len(tensors)
+        units.append(one.unit)
+        tensors += one.tensors
+    table = core.new_tensors(tensors)
+    payloads = core.encode_units(core.new_units(units), table)
+    begins = table[:, core.Tensor.BITS_BEGIN].tolist()
+    coded = []
+    for one, payload in zip(ready, payloads, strict=True):
+        first = one.unit[core.Unit.FIRST_TENSOR]
+        places = [*begins[first : first + len(one.members)], 8 * len(payload)]
+        bits = {m.element_id: places[k + 1] - places[k] for k, m in enumerate(one.members)}
+        header = one.header
+        if one.scan_order:
+            header["scan_order"] = one.scan_order
+            header |= _entry_points(one.entries, header["dq_flag"])
+        coded.append(CodedUnit(one.element_ids, payload, header, bits))
+    return coded
 
 
 def _arrange(members: Sequence[Member], payload_type: PayloadType) -> tuple[Cpt, list[Member], list[Member]]:

@@ -1,6 +1,6 @@
 """From a model to a bitstream: transforms, quantizers, units, stream.
 
-`encode_stream` is the whole road. The work on one unit, `code_job`, is a function of plain arguments without
+`encode_stream` is the whole road. The work on units, `code_batch`, is a function of plain arguments without
 shared state, so that any executor can run it; `Assembly` writes the units as they come and puts them in order
 afterwards, which makes the bytes independent of threads.
 """
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,13 @@ from .assemble import (
     CodedUnit,
     Link,
     Member,
-    code_unit,
+    ReadyUnit,
+    code_units,
     effective_scan_order,
     entry_point_bytes,
     model_parameter_set,
     raw_unit,
+    ready_unit,
 )
 from .carry import Cargo, Carrier, Layer, carrier_qp, extract, load_cargo
 from .config import EncoderConfig
@@ -45,13 +48,14 @@ from .work import completed
 
 __all__ = [
     "Assembly",
+    "Batch",
     "CodedJob",
     "EncodedStream",
     "Job",
     "Part",
     "Preparation",
     "Progress",
-    "code_job",
+    "code_batch",
     "encode_stream",
     "run_jobs",
 ]
@@ -382,8 +386,92 @@ def common_base_qp(jobs: Iterable[Job], config: EncoderConfig) -> int:
     return max(-4096, min(4095, (qps[lowest] + qps[highest]) // 2))
 
 
-def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int) -> CodedJob:
-    """Quantize and entropy-code one unit."""
+#: Elements of a job that is small, and jobs of a batch.
+_SMALL, _MOST_TOGETHER = 1 << 12, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Jobs that are done together: one, or some so small that calls would cost more than the work."""
+
+    jobs: tuple[Job, ...]
+
+    @property
+    def elements(self) -> int:
+        return sum(job.elements for job in self.jobs)
+
+    @property
+    def held_bytes(self) -> int:
+        return sum(job.held_bytes for job in self.jobs)
+
+    @property
+    def working_bytes(self) -> int:
+        return sum(job.working_bytes for job in self.jobs)
+
+
+def batches_of(jobs: Sequence[Job]) -> list[Batch]:
+    """Jobs in their order; neighbours that are small stand together."""
+    groups: list[list[Job]] = []
+    room = 0
+    for job in jobs:
+        elements = job.elements
+        if not groups or elements > min(room, _SMALL) or len(groups[-1]) == _MOST_TOGETHER:
+            groups.append([])
+            room = _MOST_TOGETHER * _SMALL // 4 if elements <= _SMALL else 0
+        groups[-1].append(job)
+        room -= elements
+    return [Batch(tuple(group)) for group in groups]
+
+
+@dataclass(slots=True)
+class _Quantized:
+    """A job whose payload is to be made."""
+
+    job: Job
+    members: list[Member]
+    facts: list[CodedPart]
+    payload_type: PayloadType
+    seconds: float
+
+
+def code_batch(batch: Batch, quantizer: Quantizer, config: EncoderConfig, base_qp: int) -> list[CodedJob]:
+    """Quantize and entropy-code the units of some jobs."""
+    found = [_quantize(job, quantizer, config, base_qp) for job in batch.jobs]
+    waiting = [one for one in found if isinstance(one, _Quantized)]
+    started = time.perf_counter()
+    units = iter(_payloads(waiting, config, base_qp))
+    each = (time.perf_counter() - started) / max(1, sum(one.job.elements for one in waiting))
+    coded = []
+    for one in found:
+        if isinstance(one, _Quantized):
+            unit = next(units)
+            for fact, member in zip(one.facts, one.members, strict=True):
+                fact.bits = unit.bits[member.element_id]
+            one = CodedJob(unit, tuple(one.facts), one.seconds + each * one.job.elements)
+        coded.append(one)
+    return coded
+
+
+def _payloads(waiting: Sequence[_Quantized], config: EncoderConfig, base_qp: int) -> list[CodedUnit]:
+    """Units with and without temporal contexts where there is a base for them: whichever are smaller."""
+
+    def ready(one: _Quantized, *, temporal: bool) -> ReadyUnit:
+        link = None if one.job.link is None else replace(one.job.link, temporal=temporal)
+        return ready_unit(one.members, one.payload_type, config, base_qp, link, one.job.dimensions)
+
+    if not waiting:
+        return []
+    units = code_units([ready(one, temporal=False) for one in waiting])
+    aided = [k for k, one in enumerate(waiting) if one.job.link is not None and one.job.link.temporal]
+    if aided:
+        again = code_units([ready(waiting[k], temporal=True) for k in aided])
+        for k, unit in zip(aided, again, strict=True):
+            units[k] = min(units[k], unit, key=lambda unit: len(unit.payload))
+    return units
+
+
+def _quantize(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int) -> CodedJob | _Quantized:
+    """What comes before the payload; all of the job where there is none to code."""
     started = time.perf_counter()
     first = job.parts[0].carrier
     if first.how == "raw":
@@ -420,10 +508,7 @@ def code_job(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: int
         payload_type = PayloadType.NNR_PT_INT
     else:
         payload_type = PayloadType.NNR_PT_BLOCK if len(members) > 1 else PayloadType.NNR_PT_FLOAT
-    unit = _smallest(members, payload_type, config, base_qp, job)
-    for fact, member in zip(facts, members, strict=True):
-        fact.bits = unit.bits[member.element_id]
-    return CodedJob(unit, tuple(facts), time.perf_counter() - started)
+    return _Quantized(job, members, facts, payload_type, time.perf_counter() - started)
 
 
 def _facts(
@@ -449,18 +534,6 @@ def _is_zero_update(job: Job, quantized: QuantizedTensor) -> bool:
         return not quantized.levels.any()
     book = quantized.codebook
     return all(book.entries[i + book.zero_offset] == 0 for i in np.unique(quantized.levels).tolist())
-
-
-def _smallest(
-    members: Sequence[Member], payload_type: PayloadType, config: EncoderConfig, base_qp: int, job: Job
-) -> CodedUnit:
-    """The unit, with and without temporal contexts where there is a base for them: whichever is smaller."""
-    link = job.link
-    code = partial(code_unit, members, payload_type, config, base_qp, dimensions=job.dimensions)
-    if link is None:
-        return code()
-    plain = code(link=replace(link, temporal=False))
-    return min(plain, code(link=link), key=lambda unit: len(unit.payload)) if link.temporal else plain
 
 
 def tensor_job(
@@ -505,12 +578,15 @@ def run_jobs(
     done = 0
     # what each job needs of these is in its parts; importances of a whole model would go to every process
     config = config.replace(importance=None, qp_per_tensor=None, topology=None)
-    work = partial(code_job, quantizer=quantizer, config=config, base_qp=base_qp)
-    for position, coded in completed(work, jobs, threads=threads, executor=executor, memory=memory):
-        yield position, coded
-        done += jobs[position].weights
-        if progress is not None:
-            progress(done, total, jobs[position].source)
+    work = partial(code_batch, quantizer=quantizer, config=config, base_qp=base_qp)
+    batches = batches_of(jobs)
+    firsts = list(accumulate((len(batch.jobs) for batch in batches), initial=0))
+    for k, results in completed(work, batches, threads=threads, executor=executor, memory=memory):
+        for position, coded in enumerate(results, firsts[k]):
+            yield position, coded
+            done += jobs[position].weights
+            if progress is not None:
+                progress(done, total, jobs[position].source)
 
 
 class Assembly:
