@@ -54,6 +54,7 @@ class Carrier:
         limb: which 30-bit limb of the integers, or None for the whole value.
         of_bits: limbs are those of the bit patterns.
         piece: elements of the flattened original that this carrier holds, or None for all.
+        largest: magnitude in the whole of it, where that is known.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Carrier:
     limb: tuple[int, int] | None = None
     of_bits: bool = False
     piece: slice | None = None
+    largest: float | None = None
 
     @property
     def elements(self) -> int:
@@ -442,14 +444,18 @@ def _floats(
         if math.isfinite(largest) and _serves(largest, name, array.ndim, config):
             return quantized
         return _raw(name, tensor, coded, record, names, config, notes)
-    _check_finite(name, array)
-    return quantized
+    return [Carrier(name, name, tensor, coded, "quantize", largest=_finite_largest(name, array))]
 
 
-def _check_finite(name: str, array: np.ndarray) -> None:
-    """A range that is finite but too large is left to the quantizer, which explains it."""
-    if math.isfinite(_largest(array)):
-        return
+def _finite_largest(name: str, array: np.ndarray) -> float:
+    """Largest magnitude. One that is finite but too large is left to the quantizer, which explains it.
+
+    Raises:
+        ValueError: the array cannot be quantized.
+    """
+    largest = _largest(array)
+    if math.isfinite(largest):
+        return largest
     if array.dtype.itemsize > 4 and np.isfinite(array).all():
         found = "values beyond the range of float32"
     else:
@@ -564,7 +570,7 @@ def extract(carrier: Carrier) -> np.ndarray:
     """
     array = _read(carrier.source, carrier.tensor)
     if carrier.how == "quantize" and carrier.tensor.held is None:
-        _check_finite(carrier.source, array)
+        _finite_largest(carrier.source, array)
     if carrier.piece is not None:
         array = array.reshape(-1)[carrier.piece]
     if carrier.of_bits:

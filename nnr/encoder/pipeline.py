@@ -498,7 +498,8 @@ def _quantize(job: Job, quantizer: Quantizer, config: EncoderConfig, base_qp: in
                 members and part.role is not Role.H
             ):  # the unit has one dq_flag, and a codebook is the weight's alone (decoding 10.3)
                 tool = get_tool("dq_trellis" if members[0].quantized.dq_flag else "uniform")()
-            quantized = tool.quantize(values, tensor_job(part, config, base_qp, context))
+            told = tensor_job(part, config, base_qp, context, is_difference=job.reference is not None)
+            quantized = tool.quantize(values, told)
         members.append(Member(part.carrier.name, part.role, quantized))
         facts.append(_facts(values, quantized, part.carrier.how, peak, job.reference is not None))
         del values  # the payload needs room
@@ -537,7 +538,12 @@ def _is_zero_update(job: Job, quantized: QuantizedTensor) -> bool:
 
 
 def tensor_job(
-    part: Part, config: EncoderConfig, base_qp: int = 0, base: np.ndarray | None = None
+    part: Part,
+    config: EncoderConfig,
+    base_qp: int = 0,
+    base: np.ndarray | None = None,
+    *,
+    is_difference: bool = False,
 ) -> TensorJob:
     """What the quantizer of a part is told."""
     low, high = qp_range(config.qp_density)
@@ -559,6 +565,7 @@ def tensor_job(
         config.cabac_unary_length,
         importance,
         base,
+        None if is_difference else carrier.largest,
     )
 
 

@@ -47,6 +47,7 @@ class TensorJob:
         importance: weight of the squared error of each element, float32 of shape `shape`; None for 1
         everywhere.
         base: levels that temporal contexts may look at, int32 of rows*cols; None without.
+        largest: largest magnitude of the tensor, where that is known already.
     """
 
     name: str
@@ -61,6 +62,7 @@ class TensorJob:
     cabac_unary_length: int = 11
     importance: np.ndarray | None = None
     base: np.ndarray | None = None
+    largest: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

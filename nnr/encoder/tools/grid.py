@@ -42,7 +42,9 @@ def fit_qp(tensor: np.ndarray, job: TensorJob) -> tuple[int, tuple[str, ...]]:
     Raises:
         ValueError: the range of the tensor is too large; the message names it.
     """
-    largest = float(max(tensor.max(), -tensor.min())) if tensor.size else 0.0
+    largest = job.largest
+    if largest is None:
+        largest = float(max(tensor.max(), -tensor.min())) if tensor.size else 0.0
     qp = fitting_qp(largest, job.qp, job.qp_density)
     if qp is None:
         raise ValueError(
