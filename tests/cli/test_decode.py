@@ -16,6 +16,8 @@ from nnr.formats import Tensors, save_tensors
 from tests.cli.conftest import Cli
 from tests.shared import ROOT
 
+VECTORS = ROOT / "conformance" / "vectors"
+
 pytest.importorskip("safetensors")
 ml_dtypes = pytest.importorskip("ml_dtypes")
 
@@ -164,11 +166,12 @@ def test_json_goes_to_standard_error_where_the_output_takes_the_other(
     assert json.loads(printed.err)["total_bytes"] == len(printed.out)
 
 
+@pytest.mark.skipif(not VECTORS.is_dir(), reason="the vectors are in a checkout alone")
 @pytest.mark.parametrize("suite", ["generated", "third_party"])
 def test_every_vector_gives_what_it_gives_as_a_whole(suite: str) -> None:
     """Among them streams of other encoders: blocks, decomposed and split tensors, first edition."""
     seen = {True: 0, False: 0}
-    with zipfile.ZipFile(ROOT / "conformance" / "vectors" / f"{suite}.zip") as archive:
+    with zipfile.ZipFile(VECTORS / f"{suite}.zip") as archive:
         streams = [archive.read(name) for name in archive.namelist() if name.endswith(".nnr")]
     for data in streams:
         try:
