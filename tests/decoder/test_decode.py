@@ -252,17 +252,22 @@ def test_limits_are_checked_before_memory_is_taken():
         nnr.decode(bytes(Builder().raw("x", [1.0, 2.0])), limits=nnr.Limits(max_tensor_elements=1))
 
 
-@pytest.mark.parametrize("limit", ["max_output_bytes", "max_tensor_elements"])
-def test_the_product_of_factors_counts_as_output(limit):
-    """Two vectors of 100 elements, one matrix of 10000."""
+def product_of_factors(rank):
+    """A stream of two matrices of 100 x `rank` ones, whose product is 100 x 100."""
     common = {
         "compressed_parameter_types": 1,
-        "decomposition_rank": 1,
+        "decomposition_rank": rank,
         "g_number_of_rows": 100,
         "tensor_dimensions": [100, 100],
     }
-    ones = np.ones((100, 1), "<f4")
-    data = bytes(Builder().raw("w_G", ones, **common).raw("w_H", ones, **common))
+    ones = np.ones((100, rank), "<f4")
+    return bytes(Builder().raw("w_G", ones, **common).raw("w_H", ones, **common))
+
+
+@pytest.mark.parametrize("limit", ["max_output_bytes", "max_tensor_elements"])
+def test_the_product_of_factors_counts_as_output(limit):
+    """Two vectors of 100 elements, one matrix of 10000."""
+    data = product_of_factors(1)
     with pytest.raises(nnr.LimitError, match=limit):
         nnr.decode(data, limits=nnr.Limits(**{limit: 9999}))
     assert nnr.decode(data)["w"].shape == (100, 100)
@@ -270,14 +275,7 @@ def test_the_product_of_factors_counts_as_output(limit):
 
 def test_multiplications_are_bounded():
     """A product of 100 x 100 elements over an inner index of 7."""
-    common = {
-        "compressed_parameter_types": 1,
-        "decomposition_rank": 7,
-        "g_number_of_rows": 100,
-        "tensor_dimensions": [100, 100],
-    }
-    ones = np.ones((100, 7), "<f4")
-    data = bytes(Builder().raw("w_G", ones, **common).raw("w_H", ones, **common))
+    data = product_of_factors(7)
     assert nnr.decode(data, limits=nnr.Limits(max_multiplications=70000))["w"].shape == (100, 100)
     for read in (nnr.decode, nnr.open, nnr.Decoder().decode):
         with pytest.raises(nnr.LimitError, match="max_multiplications=70000"):
