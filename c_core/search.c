@@ -191,18 +191,16 @@ static void run_bins(search *s, int ctx, const uint8_t *bins, int count)
     }
 }
 
-/* All bins of a context that has few of them. Costs of candidates that are not tried stay 0. */
-static void run_few_bins(search *s, int ctx)
+/* Before the few bins of a context are run: leave the candidates that are likely; of none, costs stay 0. */
+static void keep_likely(search *s, int ctx)
 {
     int which[3];
-    const int count = likely_candidates(s->bins[ctx], s->length[ctx], which);
-    int i;
+    int count = likely_candidates(s->bins[ctx], s->length[ctx], which);
     s->live[ctx] = 0;
-    for (i = 0; i < count; i++)
-        s->live[ctx] = (uint16_t)(s->live[ctx] | 1u << which[i]);
-    if (count > 0)
-        pay_some(s, s->bins[ctx], s->length[ctx], which, count, s->state[ctx], s->cost[ctx]);
-    s->length[ctx] = 0;
+    if (count == 0)
+        s->length[ctx] = 0;
+    while (count > 0)
+        s->live[ctx] = (uint16_t)(s->live[ctx] | 1u << which[--count]);
 }
 
 /* Bins that wait. */
@@ -361,7 +359,7 @@ int64_t nnr_search_choose(search *s, const tensor_layout *layout, int weigh_flag
 
     for (i = 0; s->quick && s->choice_only && i < count; i++)
         if (!s->has_run[slots[i].ctx] && s->length[slots[i].ctx] < FEW_BINS)
-            run_few_bins(s, slots[i].ctx);
+            keep_likely(s, slots[i].ctx);
     run_all(s);
     for (i = 0; i < count; i++) {
         offers[i] = best_offer(s, slots[i].ctx);
