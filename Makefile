@@ -115,6 +115,6 @@ $(FRAMEWORKS)/.ready: setup.cfg
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEER) $(FRAMEWORKS) build dist *.egg-info nnr/_core.c nnr/_core*.so nnr/_core*.pyd
+	rm -rf $(VENV) $(PEER) $(FRAMEWORKS) build dist *.egg-info nnr/_core*.c nnr/_core*.so nnr/_core*.pyd
 	rm -rf .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

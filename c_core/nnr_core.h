@@ -166,6 +166,9 @@ int nnr_decoder_finish(nnr_decoder *decoder);
 void nnr_decoder_state(const nnr_decoder *decoder, int64_t *state);
 /* estimators: s0, s1 */
 int nnr_decoder_estimators(const nnr_decoder *decoder, int64_t ctx, int64_t *estimators);
+/* 1 if the processor has the bit instructions that a build for BMI2 uses: those of BMI1, BMI2 and LZCNT. Any build may
+   ask. */
+int nnr_processor_has_bmi2(void);
 /* -- public API end -- */
 
 #ifdef __cplusplus

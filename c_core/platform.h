@@ -37,6 +37,7 @@
 #endif
 #if defined(__GNUC__) && defined(__x86_64__)
 #define NNR_AVX2
+#define NNR_CONDITIONAL_MOVES
 #endif
 #endif
 

@@ -38,11 +38,11 @@ copy=build/sanitize
 rm -rf $copy
 mkdir -p $copy
 cp -R nnr c_core tests conformance docs benchmarks examples fuzz .ci ./*.* LICENSE Makefile $copy
-rm -f $copy/nnr/_core.*
+rm -f $copy/nnr/_core*.{c,so}
 export NNR_SHARED=${NNR_SHARED:-$PWD/../shared}
 cd $copy
 # The build compiles with CC and links with LDSHARED.
-CC=$cc LDSHARED="$cc -shared" CFLAGS="$checks" LDFLAGS="$checks" "$python" setup.py --quiet build_ext --inplace
+NNR_BASE_ONLY=1 CC=$cc LDSHARED="$cc -shared" CFLAGS="$checks" LDFLAGS="$checks" "$python" setup.py --quiet build_ext --inplace
 
 watched() {
     # Python's own allocator hides the bounds of small objects from the sanitizer.

@@ -1,4 +1,4 @@
-"""The C core: arrays in, arrays out, codes to exceptions. The only importer of `nnr._core`.
+"""The C core: arrays in, arrays out, codes to exceptions. The only importer of its builds (`nnr._core`).
 
 A batch of payloads is decoded by one call. Units and tensors are rows of two int64 arrays whose columns are
 named by `Unit` and `Tensor`; buffers are passed by address (`address`), so the caller keeps them alive until
@@ -9,6 +9,9 @@ The engine is also there step by step (`EngineDecoder`), for tests and for trace
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import os
 import threading
 from collections.abc import Sequence
 from enum import IntEnum
@@ -17,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nnr._core import ffi, lib
+from nnr._core import lib as base_lib
 
 from .errors import (
     BitstreamError,
@@ -29,6 +32,7 @@ from .errors import (
 )
 
 __all__ = [
+    "BUILD",
     "CONTEXT_COUNT",
     "EngineDecoder",
     "ParamOpt",
@@ -47,6 +51,27 @@ __all__ = [
     "quantize_trellis_rate",
     "unit_error",
 ]
+
+
+
+def _chosen_build() -> str:
+    """The fastest build for this processor; NNR_CORE=base or bmi2 in the environment asks for one of them."""
+    asked = os.environ.get("NNR_CORE", "")
+    if asked not in ("", "base", "bmi2"):
+        raise ImportError(f"NNR_CORE={asked}: the builds of the core are base and bmi2")
+    is_there = importlib.util.find_spec("nnr._core_bmi2") is not None
+    if is_there and asked != "base" and base_lib.nnr_processor_has_bmi2():
+        return "bmi2"
+    if asked == "bmi2":
+        reason = "the processor has no BMI2" if is_there else "it was not built"
+        raise ImportError(f"NNR_CORE=bmi2: {reason}")
+    return "base"
+
+
+#: the build of the core in use, "base" or "bmi2"; results are the same
+BUILD = _chosen_build()
+_module = importlib.import_module("nnr._core" if BUILD == "base" else "nnr._core_bmi2")
+ffi, lib = _module.ffi, _module.lib
 
 Int64Array = npt.NDArray[np.int64]
 

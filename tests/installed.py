@@ -8,6 +8,7 @@ checkout.
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -47,8 +48,11 @@ def check_contents(wheel: Path, sdist: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         size = sum(entry.file_size for entry in archive.infolist())
-    core = [n for n in names if n.startswith("nnr/_core.") and n.endswith((".so", ".pyd"))]
-    expect(len(core) == 1, f"the wheel holds {len(core)} cores")
+    compiled = [name for name in names if name.startswith("nnr/_core") and name.endswith((".so", ".pyd"))]
+    core = sorted(name.partition(".")[0] for name in compiled)
+    has_second = runpy.run_path(str(ROOT / "nnr" / "_core_build.py"))["has_bmi2_build"]()
+    builds = ["nnr/_core", "nnr/_core_bmi2"] if has_second else ["nnr/_core"]
+    expect(core == builds, f"the wheel holds the cores {core}")
     for needed in ("nnr/py.typed", "nnr/data/lenet5.npz", "nnr/data/README.md", "nnr/cli/encode.py"):
         expect(needed in names, f"{needed} is not in the wheel")
     expect(size < MAX_BYTES, f"the wheel unpacks to {size} bytes")

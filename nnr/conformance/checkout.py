@@ -29,7 +29,7 @@ def copy_checkout(checkout: Path, target: Path) -> None:
     for name in _NEEDED:
         source = checkout / name
         if source.is_dir():
-            ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "_core.c")
+            ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "_core*.c")
             shutil.copytree(source, target / name, ignore=ignored)
         elif source.is_file():
             shutil.copy(source, target / name)
@@ -59,7 +59,8 @@ def build_core(copy: Path, flags: tuple[str, ...]) -> None:
     replace_once(recipe, _OPTIMISED, ", ".join(f'"{flag}"' for flag in flags))
     for old in (copy / "nnr").glob("_core*.so"):
         old.unlink()
-    environment = {**os.environ, "LDFLAGS": "--coverage" if "--coverage" in flags else ""}
+    linked = "--coverage" if "--coverage" in flags else ""
+    environment = {**os.environ, "NNR_BASE_ONLY": "1", "LDFLAGS": linked}
     built = subprocess.run(
         [sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=copy, env=environment,
         capture_output=True, text=True, check=False,
