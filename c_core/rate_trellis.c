@@ -34,6 +34,8 @@ typedef struct {
 /* Order of lanes: even states, then odd states so that the predecessors by parity 0 of 4..7 are in order. */
 static const uint8_t LANE_STATE[8] = {0, 2, 4, 6, 7, 5, 3, 1};
 
+static const uint8_t BY_NUMBER[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+
 typedef struct {
     quad even, odd;
     quad_mask even_zero, odd_zero; /* the last index of the path is 0 */
@@ -72,7 +74,7 @@ rate_trellis *nnr_rate_trellis_new(void)
     unsigned decision, state;
     if (!t)
         return NULL;
-    nnr_list_ways_back(t->ways);
+    nnr_list_ways_back(BY_NUMBER, 1, t->ways);
     for (decision = 0; decision < 256; decision++)
         for (state = 0; state < 8; state++)
             t->zeros[decision] |= (way_back)(decision >> state & 1 ? BACK_ZERO : 0) << (8 * state);

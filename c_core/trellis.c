@@ -50,47 +50,38 @@ static unsigned cheapest_state(const path_costs *costs)
     return best;
 }
 
-void nnr_list_ways_back(way_back *ways)
+void nnr_list_ways_back(const uint8_t *reached, int by_parity, way_back *ways)
 {
-    way_back other[8]; /* what bit `state` of a decision changes */
-    unsigned decision, state;
+    unsigned decision, bit;
     ways[0] = 0;
-    for (state = 0; state < 8; state++) {
+    for (bit = 0; bit < 8; bit++) {
+        const unsigned state = reached[bit];
         const way_back by_0 = 8 * predecessor(state, 0), by_1 = 8 * predecessor(state, 1) + BACK_PARITY;
-        ways[0] |= by_0 << (8 * state);
-        other[state] = (by_0 ^ by_1) << (8 * state);
+        const way_back if_clear = by_parity || by_0 < (by_1 & BACK_STATE) ? by_0 : by_1;
+        for (decision = 0; decision < 1u << bit; decision++) {
+            ways[decision] |= if_clear << (8 * state);
+            ways[decision | 1u << bit] = ways[decision] ^ (by_0 ^ by_1) << (8 * state);
+        }
     }
-    for (state = 0; state < 8; state++)
-        for (decision = 0; decision < 1u << state; decision++)
-            ways[decision | 1u << state] = ways[decision] ^ other[state];
 }
 
-/* The same by decisions as the loops over weights make them. */
-static void list_ways_by_kernel_decisions(way_back *ways)
-{
-    way_back by_state[256];
-    unsigned d;
-    nnr_list_ways_back(by_state);
-    for (d = 0; d < 256; d++)
-        ways[d ^ 0xcc] = by_state[(d & 0xf) | (d >> 2 & 0x30) | (d << 2 & 0xc0)];
-}
-
-/* From the state behind a row to the one before it, both times 8; levels take the place of codes. The way back and the
-   levels of what it has passed already do not wait for each other. */
-static unsigned trace_back(const trellis_kernels *loops, unsigned state8, const way_back *ways,
+/* From the state behind a row to the one before it, both times 8; levels take the place of codes. `ways` of decisions
+   at even and at odd places. The way back and the levels of what it has passed already do not wait for each other. */
+static unsigned trace_back(const trellis_kernels *loops, unsigned state8, const way_back (*ways)[256],
                            const uint8_t *decisions, const float *weights, int64_t count, int32_t *levels)
 {
     uint8_t trace[TRACED_TOGETHER];
     unsigned back = state8;
     while (count > 0) {
-        const int64_t length = smaller(count, TRACED_TOGETHER);
+        const int64_t first = (count - 1) / TRACED_TOGETHER * TRACED_TOGETHER, length = count - first;
         int64_t i;
-        count -= length;
-        for (i = length - 1; i >= 0; i--) {
-            back = (unsigned)(ways[decisions[count + i]] >> (back & 63)) & 0xff; /* the parity at bit 6 does not count */
-            trace[i] = (uint8_t)back;
+        for (i = length; i > 0; i--) {
+            const uint8_t decision = decisions[first + i - 1];
+            back = (unsigned)(ways[(i - 1) & 1][decision] >> (back & 63)) & 0xff; /* the parity at bit 6 does not count */
+            trace[i - 1] = (uint8_t)back;
         }
-        loops->find_levels(weights + count, trace, length, levels + count);
+        loops->find_levels(weights + first, trace, length, levels + first);
+        count = first;
     }
     return back & BACK_STATE;
 }
@@ -122,7 +113,7 @@ int nnr_quantize_trellis(const float *weights, int32_t *levels, int64_t rows, in
     const trellis_kernels *loops = kernels();
     path_costs costs;
     scan_pieces scan;
-    way_back ways[256];
+    way_back ways[2][256];
     uint8_t *decisions, *end;
     int64_t number, row;
     unsigned state;
@@ -151,14 +142,15 @@ int nnr_quantize_trellis(const float *weights, int32_t *levels, int64_t rows, in
                 status = NNR_ERR_LEVEL;
         }
     }
-    list_ways_by_kernel_decisions(ways);
+    nnr_list_ways_back(loops->reached[0], 0, ways[0]);
+    nnr_list_ways_back(loops->reached[1], 0, ways[1]);
     state = 8 * cheapest_state(&costs);
     for (number = scan.count - 1; number >= 0 && status == NNR_OK; number--) {
         const run r = scan_piece(&scan, number);
         for (row = r.height - 1; row >= 0; row--) {
             const int64_t start = r.first + row * r.stride;
             end -= r.width;
-            state = trace_back(loops, state, ways, end, weights + start, r.width, levels + start);
+            state = trace_back(loops, state, (const way_back(*)[256])ways, end, weights + start, r.width, levels + start);
         }
     }
     free(decisions);

@@ -16,8 +16,10 @@
 
 enum { GROUP = 4 }; /* weights that are measured together */
 
-/* What the candidates of classes 0, 2, 3, 1 are more than the lowest one, by the residue of that. */
-static const double AFTER_LOWEST[4][4] = {{0, 2, 3, 1}, {3, 1, 2, 0}, {2, 0, 1, 3}, {1, 3, 0, 2}};
+/* What the candidates of classes 0, 2, 3, 1 and of classes 0, 3, 2, 1 are more than the lowest one, by its residue. */
+static const double AFTER_LOWEST[2][4][4] = {
+    {{0, 2, 3, 1}, {3, 1, 2, 0}, {2, 0, 1, 3}, {1, 3, 0, 2}}, {{0, 3, 2, 1}, {3, 2, 1, 0}, {2, 1, 0, 3}, {1, 0, 3, 2}}
+};
 
 typedef struct {
     double size[GROUP], lowest[GROUP]; /* x and the lowest candidate */
@@ -45,35 +47,70 @@ NNR_INLINE AVX2 __m256d measure(const float *weights, __m256d step, measures *m,
     return _mm256_cmp_pd(x, _mm256_set1_pd((double)LEVEL_LIMIT), _CMP_NLE_UQ);
 }
 
-/* Costs of states 0 2 | 3 1 and 4 6 | 7 5: in each lane the two predecessors of two states, the lower one first. */
+/* Costs of the eight states. Two states that share their successors stand in the same lane:
+
+       before even places   low 0 6 3 5   high 4 2 7 1
+       before odd places    low 0 3 6 5   high 4 7 2 1
+
+   What a step makes of `low` stands where the next one wants it, and what it makes of `high` is one move away. */
 typedef struct {
     __m256d low, high;
 } lanes;
 
-NNR_INLINE AVX2 unsigned extend_path(lanes *c, const double *size, const double *lowest, int residue)
+/* Errors of the nearest candidates, zero among them where `nowhere` says nothing; in the order of AFTER_LOWEST. */
+NNR_INLINE AVX2 __m256d distances(__m256d x, const double *lowest, const double *after, __m256d nowhere)
 {
-    const __m256d nowhere = _mm256_set1_pd(HUGE_VAL);
-    const __m256d x = _mm256_broadcast_sd(size);
-    const __m256d n = _mm256_add_pd(_mm256_broadcast_sd(lowest), _mm256_loadu_pd(AFTER_LOWEST[residue]));
+    const __m256d n = _mm256_add_pd(_mm256_broadcast_sd(lowest), _mm256_loadu_pd(after));
     const __m256d error = _mm256_sub_pd(x, n);
-    const __m256d zero = _mm256_blend_pd(_mm256_mul_pd(x, x), nowhere, 0xa); /* for classes 0 and 3 */
-    const __m256d distance = _mm256_min_pd(zero, _mm256_mul_pd(error, error));
-    const __m256d parity0 = _mm256_unpacklo_pd(distance, distance), parity1 = _mm256_unpackhi_pd(distance, distance);
-    const __m256d to0167_0 = _mm256_add_pd(c->low, parity0), to0167_1 = _mm256_add_pd(c->high, parity1);
-    const __m256d to2345_0 = _mm256_add_pd(c->high, parity0), to2345_1 = _mm256_add_pd(c->low, parity1);
-    const __m256d a = _mm256_min_pd(to0167_0, to0167_1), b = _mm256_min_pd(to2345_0, to2345_1);
-    const __m256d by_1 = _mm256_cmp_pd(to0167_1, to0167_0, _CMP_LT_OQ);
-    const __m256d by_0 = _mm256_cmp_pd(to2345_0, to2345_1, _CMP_LT_OQ);
-    c->low = _mm256_permute2f128_pd(_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(b, a), 0x20);
-    c->high = _mm256_permute2f128_pd(_mm256_unpacklo_pd(b, a), _mm256_unpackhi_pd(a, b), 0x31);
-    return (unsigned)_mm256_movemask_ps(_mm256_shuffle_ps(_mm256_castpd_ps(by_1), _mm256_castpd_ps(by_0), 0x88));
+    return _mm256_min_pd(_mm256_max_pd(_mm256_mul_pd(x, x), nowhere), _mm256_mul_pd(error, error));
 }
 
+NNR_INLINE AVX2 unsigned decision_of(__m256d to_low, __m256d to_high)
+{
+    return (unsigned)_mm256_movemask_ps(_mm256_shuffle_ps(_mm256_castpd_ps(to_low), _mm256_castpd_ps(to_high), 0x88));
+}
+
+/* Each minimum is compared with the sum for the lower one of the two states, wherever that stands: it wins a tie. */
+NNR_INLINE AVX2 unsigned extend_even(lanes *c, const measures *m, int64_t i)
+{
+    const __m256d nowhere = _mm256_setr_pd(0.0, HUGE_VAL, 0.0, HUGE_VAL);
+    const __m256d x = _mm256_broadcast_sd(m->size + i);
+    const __m256d d = distances(x, m->lowest + i, AFTER_LOWEST[0][m->residue[i]], nowhere);
+    const __m256d parity0 = _mm256_unpacklo_pd(d, d), parity1 = _mm256_unpackhi_pd(d, d);
+    const __m256d low0 = _mm256_add_pd(c->low, parity0), high1 = _mm256_add_pd(c->high, parity1);
+    const __m256d low1 = _mm256_add_pd(c->low, parity1), high0 = _mm256_add_pd(c->high, parity0);
+    const __m256d low = _mm256_min_pd(low0, high1), high = _mm256_min_pd(high0, low1);
+    c->low = low;
+    c->high = _mm256_permute2f128_pd(high, high, 0x01);
+    return decision_of(_mm256_cmp_pd(low, _mm256_blend_pd(low0, high1, 0xa), _CMP_LT_OQ),
+                       _mm256_cmp_pd(high, _mm256_blend_pd(low1, high0, 0xa), _CMP_LT_OQ));
+}
+
+NNR_INLINE AVX2 unsigned extend_odd(lanes *c, const measures *m, int64_t i)
+{
+    const __m256d nowhere = _mm256_setr_pd(0.0, 0.0, HUGE_VAL, HUGE_VAL);
+    const __m256d x = _mm256_broadcast_sd(m->size + i);
+    const __m256d d = distances(x, m->lowest + i, AFTER_LOWEST[1][m->residue[i]], nowhere);
+    const __m256d parity0 = _mm256_permute2f128_pd(d, d, 0x00), parity1 = _mm256_permute2f128_pd(d, d, 0x11);
+    const __m256d low0 = _mm256_add_pd(c->low, parity0), high1 = _mm256_add_pd(c->high, parity1);
+    const __m256d low1 = _mm256_add_pd(c->low, parity1), high0 = _mm256_add_pd(c->high, parity0);
+    const __m256d low = _mm256_min_pd(low0, high1), high = _mm256_min_pd(high0, low1);
+    c->low = low;
+    c->high = _mm256_permute_pd(high, 0x5);
+    return decision_of(_mm256_cmp_pd(low, _mm256_blend_pd(low0, high1, 0xc), _CMP_LT_OQ),
+                       _mm256_cmp_pd(high, _mm256_blend_pd(low1, high0, 0xc), _CMP_LT_OQ));
+}
+
+/* Of a group that begins at an even place. */
 NNR_INLINE AVX2 void extend_by_group(lanes *c, const measures *m, uint8_t *decisions, int64_t count)
 {
     int64_t i;
-    for (i = 0; i < count; i++)
-        decisions[i] = (uint8_t)extend_path(c, m->size + i, m->lowest + i, m->residue[i]);
+    for (i = 0; i + 2 <= count; i += 2) {
+        decisions[i] = (uint8_t)extend_even(c, m, i);
+        decisions[i + 1] = (uint8_t)extend_odd(c, m, i + 1);
+    }
+    if (i < count)
+        decisions[i] = (uint8_t)extend_even(c, m, i);
 }
 
 NNR_NOINLINE AVX2 int extend(path_costs *costs, const float *weights, int64_t count, double step, int32_t *code,
@@ -89,8 +126,8 @@ NNR_NOINLINE AVX2 int extend(path_costs *costs, const float *weights, int64_t co
     int64_t i;
     unsigned ready = 0;
 
-    c.low = _mm256_set_m128d(costs->odd_b, costs->even_a);
-    c.high = _mm256_set_m128d(costs->odd_a, costs->even_b);
+    c.low = _mm256_set_m128d(_mm_blend_pd(costs->odd_b, costs->odd_a, 2), _mm_blend_pd(costs->even_a, costs->even_b, 2));
+    c.high = _mm256_set_m128d(_mm_blend_pd(costs->odd_a, costs->odd_b, 2), _mm_blend_pd(costs->even_b, costs->even_a, 2));
     if (count >= GROUP)
         misfits = measure(weights, steps, &group[0], code);
     for (i = 0; i + 2 * GROUP <= count; i += GROUP, ready ^= 1) {
@@ -106,14 +143,19 @@ NNR_NOINLINE AVX2 int extend(path_costs *costs, const float *weights, int64_t co
         memcpy(code + count - rest, last_codes, (size_t)rest * sizeof *code);
         extend_by_group(&c, &group[0], decisions + count - rest, rest);
     }
-    costs->even_a = _mm256_castpd256_pd128(c.low);
-    costs->odd_b = _mm256_extractf128_pd(c.low, 1);
-    costs->even_b = _mm256_castpd256_pd128(c.high);
-    costs->odd_a = _mm256_extractf128_pd(c.high, 1);
+    if (count % 2) {
+        c.low = _mm256_permute4x64_pd(c.low, 0xd8);
+        c.high = _mm256_permute4x64_pd(c.high, 0xd8);
+    }
+    costs->even_a = _mm_blend_pd(_mm256_castpd256_pd128(c.low), _mm256_castpd256_pd128(c.high), 2);
+    costs->even_b = _mm_blend_pd(_mm256_castpd256_pd128(c.high), _mm256_castpd256_pd128(c.low), 2);
+    costs->odd_a = _mm_blend_pd(_mm256_extractf128_pd(c.high, 1), _mm256_extractf128_pd(c.low, 1), 2);
+    costs->odd_b = _mm_blend_pd(_mm256_extractf128_pd(c.low, 1), _mm256_extractf128_pd(c.high, 1), 2);
     return _mm256_movemask_pd(misfits) == 0;
 }
 
 #define HAS_EXTEND
+#define REACHED {{0, 3, 2, 1, 6, 5, 4, 7}, {0, 6, 2, 4, 3, 5, 1, 7}}
 #define KERNEL NNR_NOINLINE AVX2
 #define KERNELS nnr_trellis_avx2
 #include "trellis_kernels.h"

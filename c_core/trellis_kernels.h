@@ -1,7 +1,8 @@
 /* trellis_kernels.h - the loops over weights of the trellises, to be compiled for more than one instruction set.
 
    Included by a file that defines KERNELS, the name of the table that is made here, KERNEL, what stands before
-   each function, and HAS_EXTEND if it has an `extend` of its own. The same operations everywhere, so the same results. */
+   each function, and HAS_EXTEND and REACHED if it has an `extend` of its own. The same operations everywhere, so the
+   same results. */
 #include <math.h> /* fabsf only: exact, and one instruction */
 
 #include "pair.h"
@@ -62,7 +63,7 @@ NNR_INLINE eight_masks extend_path(path_costs *c, const distances *d, int64_t i)
     c->even_b = pair_lows(state45, state67);
     c->odd_a = pair_highs(state67, state45);
     c->odd_b = pair_highs(state23, state01);
-    /* predecessors by parity: 0 2 before 4 6, so parity 1 must be cheaper; 4 6 behind 0 2, and so on */
+    /* the higher predecessor is the second one of states 0 1 and 6 7 */
     return eight_of(pair_less(to01_1, to01_0), pair_less(to23_0, to23_1), pair_less(to67_1, to67_0),
                     pair_less(to45_0, to45_1));
 }
@@ -114,4 +115,7 @@ KERNEL void find_levels(const float *weights, const uint8_t *trace, int64_t coun
     }
 }
 
-const trellis_kernels KERNELS = {load_row, extend, find_levels};
+#ifndef REACHED
+#define REACHED {{0, 1, 2, 3, 6, 7, 4, 5}, {0, 1, 2, 3, 6, 7, 4, 5}}
+#endif
+const trellis_kernels KERNELS = {load_row, extend, find_levels, REACHED};

@@ -18,13 +18,15 @@ typedef struct {
 
 typedef struct {
     int (*load_row)(const float *weights, int64_t count, double step, double *size);
-    /* Paths go on through a row of weights. Writes codes, which levels follow from, and decisions: a bit for each of
-       the states 0 1 2 3 6 7 4 5, from the lowest bit on, is the parity by which the state is reached, inverted for
-       states 2 to 5. Returns 0 if a level would not fit 32 bits, or if a weight is not a number. */
+    /* Paths go on through a row of weights. Writes codes, which levels follow from, and decisions: a bit for each state
+       that is reached, set if it is reached from the higher one of its two predecessors. Returns 0 if a level would not
+       fit 32 bits, or if a weight is not a number. */
     int (*extend)(path_costs *costs, const float *weights, int64_t count, double step, int32_t *code,
                   uint8_t *decisions);
     /* Levels take the place of their codes. */
     void (*find_levels)(const float *weights, const uint8_t *trace, int64_t count, int32_t *levels);
+    /* States of the bits of a decision, from the lowest bit on, at even and at odd places of a row. */
+    uint8_t reached[2][8];
 } trellis_kernels;
 
 extern const trellis_kernels nnr_trellis_plain;
@@ -32,7 +34,8 @@ extern const trellis_kernels nnr_trellis_plain;
 extern const trellis_kernels nnr_trellis_avx2;
 #endif
 
-/* The words of 256 decisions whose bit s is the parity by which state s is reached. */
-void nnr_list_ways_back(way_back *ways);
+/* The words of 256 decisions. Bit k belongs to state reached[k]: set if `by_parity` says so, the parity by which it is
+   reached, else as `extend` has it. */
+void nnr_list_ways_back(const uint8_t *reached, int by_parity, way_back *ways);
 
 #endif
