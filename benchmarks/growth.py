@@ -4,10 +4,10 @@
 
 Laplacian weights at about two bits, in tensors of at most four million, read one by one from a source that
 holds none of them (`nnr.formats.LazyTensors`), written with `nnr.save_file` and decoded tensor by tensor with
-`nnr.open`. One thread; CPU seconds of the process, the median of three runs up to 10^8 weights; small models
-are coded often enough to be measured. Each task has a process of its own: memory is what its peak has above
-the state after a small model. Bins are counted from the levels: significance, sign, and one for each step of
-the magnitude.
+`nnr.open`. One thread; CPU seconds of the process; small models are coded often enough to be measured. All
+sizes take their turns three times, and medians count; that of 10^9 weights has one turn, in the middle. Each
+task has a process of its own: memory is what its peak has above the state after a small model. Bins are
+counted from the levels: significance, sign, and one for each step of the magnitude.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ QP = -2
 LIMIT_NS = 2.4
 _LARGEST = 4_000_000
 _COLUMNS = 1000
-_ENOUGH = 0.3  # CPU seconds
+_ENOUGH = 0.5  # CPU seconds
+TURNS = 3
+_OFTEN = 10**8  # the largest size with all turns
 
 
 def block(count: int) -> np.ndarray:
@@ -88,18 +90,12 @@ def measure(task: str, weights: int, path: Path) -> dict[str, Any]:
     work: Callable[[], Any] = partial(decode, path) if task == "decode" else partial(save, source, path)
     if task != "decode":
         block(_LARGEST)  # the weights that are read are not counted
-    before, times = peak(), []
-    for _ in range(3 if weights <= 10**8 else 1):
-        started, count = time.process_time(), 0
-        while not count or time.process_time() - started < _ENOUGH:
-            work()
-            count += 1
-        times.append((time.process_time() - started) / count)
-    return {
-        "ns": 1e9 * statistics.median(times) / weights,
-        "memory": peak() - before,
-        "bytes": path.stat().st_size,
-    }
+    before, count, started = peak(), 0, time.process_time()
+    while not count or time.process_time() - started < _ENOUGH:
+        work()
+        count += 1
+    seconds = (time.process_time() - started) / count
+    return {"ns": 1e9 * seconds / weights, "memory": peak() - before, "bytes": path.stat().st_size}
 
 
 def bins_of(weights: int, path: Path) -> float:
@@ -111,8 +107,8 @@ def bins_of(weights: int, path: Path) -> float:
     return float(np.where(magnitudes == 0, 1, 2 + np.minimum(magnitudes, 11)).mean())
 
 
-def rows_for(weights: int, folder: Path) -> dict[str, Any]:
-    """All tasks on one size."""
+def turn_of(weights: int, folder: Path) -> dict[str, Any]:
+    """All tasks on one size, once."""
     row: dict[str, Any] = {"weights": weights, "bins": bins_of(weights, folder / "bins.nnr")}
     path = folder / "model.nnr"
     for task in TASKS:
@@ -122,6 +118,15 @@ def rows_for(weights: int, folder: Path) -> dict[str, Any]:
         row[task] = found["ns"]
         row[f"{task} memory"] = found["memory"]
         row["bytes"] = found["bytes"]
+    return row
+
+
+def row_of(turns: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians of times and the largest memory of the turns of one size."""
+    row = dict(turns[0])
+    for task in TASKS:
+        row[task] = statistics.median(turn[task] for turn in turns)
+        row[f"{task} memory"] = max(turn[f"{task} memory"] for turn in turns)
     return row
 
 
@@ -160,12 +165,15 @@ def main() -> int:
     if args.task:
         print(json.dumps(measure(args.task, args.weights, args.file)))
         return 0
-    rows = []
+    sizes = [10**exponent for exponent in range(4, 10) if 10**exponent <= args.most]
+    turns: dict[int, list[dict[str, Any]]] = {weights: [] for weights in sizes}
     with tempfile.TemporaryDirectory() as folder:
-        for exponent in range(4, 10):
-            if 10**exponent <= args.most:
-                rows.append(rows_for(10**exponent, Path(folder)))
-                print(json.dumps(rows[-1]), flush=True)
+        for number in range(TURNS):
+            for weights in sizes:
+                if weights <= _OFTEN or number == TURNS // 2:
+                    turns[weights].append(turn_of(weights, Path(folder)))
+                    print(json.dumps(turns[weights][-1]), flush=True)
+    rows = [row_of(found) for found in turns.values()]
     print(table(rows))
     if args.docs:
         replace_block(args.docs, "growth", table(rows))

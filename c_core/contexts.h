@@ -12,8 +12,8 @@ enum {
 
     SIG_STRIDE = 4,                        /* from state to state; not all are in use */
     CTX_SIG = 0,                           /* SIG_STRIDE*state + neighbour class */
-    CTX_SIG_AIDED = CTX_SIG + 32,          /* SIG_STRIDE*state + aid */
-    CTX_SIGN = CTX_SIG_AIDED + 32,         /* neighbour class */
+    CTX_SIG_AIDED = CTX_SIG + 32,          /* 32*(aid - 1) + SIG_STRIDE*state + 2 */
+    CTX_SIGN = CTX_SIG_AIDED + 3 * 32,     /* neighbour class */
     CTX_SIGN_BASE = CTX_SIGN + 3,          /* temporal base: 1 if it is positive */
     CTX_ESCAPE = CTX_SIGN_BASE + 2,        /* "GTX2": bin of the exponent */
     CTX_SHIFT = CTX_ESCAPE + MAX_ESCAPE,   /* shift_idx_minus_1_present_flag */
@@ -31,9 +31,10 @@ NNR_INLINE unsigned sig_context(unsigned state, unsigned neighbour)
     return CTX_SIG + SIG_STRIDE * state + neighbour;
 }
 
+/* The lowest two bits are 2 for all of them; `with_aid` of interleave.c rests on it. */
 NNR_INLINE unsigned aided_sig_context(unsigned state, unsigned aid)
 {
-    return CTX_SIG_AIDED + SIG_STRIDE * state + aid;
+    return CTX_SIG_AIDED + 32 * (aid - 1) + SIG_STRIDE * state + 2;
 }
 
 /* Neighbour class: 0 for zero, 1 for negative, 2 for positive. */

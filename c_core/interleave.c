@@ -168,18 +168,19 @@ static void build(automaton *a, const automaton_kind *kind)
         for (base = 0; base < bases; base++) {
             const unsigned aid = history ? AID_HISTORY : base > 2 ? AID_LARGE_BASE : AID_SMALL_BASE;
             const unsigned there = base % 2 == 0 ? sizes + base / 2 : sizes - (base + 1) / 2;
-            a->aid[history][there] = history + base == 0 ? 0
-                                                         : (2 * SIG_NODES * (history * bases + base)) << NODE_SHIFT |
-                                                               aided_sig_context(0, aid) << CONTEXT_SHIFT;
+            const uint32_t added = (2 * SIG_NODES * (history * bases + base)) << NODE_SHIFT |
+                                   aided_sig_context(0, aid) << CONTEXT_SHIFT;
+            a->aid[history][there] = history + base == 0 ? 0 : added - SIG_CONTEXT_NEIGHBOUR;
         }
     }
 }
 
-/* The transition to the sig of a position without aid, turned to that of a position to which `aid` belongs. */
+/* The transition to the sig of a position without aid, turned to that of a position to which `aid` belongs. The bits of
+   the neighbour class are set first, if there is aid: it has them set too, and what was subtracted from it takes them
+   away. */
 NNR_INLINE transition with_aid(transition next, uint32_t aid)
 {
-    const transition kept = ~(transition)((0 - (uint32_t)(aid != 0)) & SIG_CONTEXT_NEIGHBOUR);
-    return (next & kept) + aid;
+    return (next | (aid & SIG_CONTEXT_NEIGHBOUR)) + aid;
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------ */
@@ -216,11 +217,11 @@ NNR_INLINE void step(decoder_block *block, int number, lane *l, arithmetic_decod
 {
     context *ctx = &block->lane[number].contexts[(*next >> CONTEXT_SHIFT) & 0xfff];
     const uint64_t goes_on = 0 - (*next & AT_SIGN);
-    const uint32_t aid = aided ? (uint32_t)(*out)[RUN_LEVELS + 1] : 0;
+    const uint32_t aid = aided ? (uint32_t)(*out)[RUN_LEVELS + 1] & (uint32_t)~goes_on : 0;
     const uint64_t bin = decode_bin_mask(d, &block->tables, ctx);
     const transition taken = block->automaton[number].nodes[((uint32_t)*next >> NODE_SHIFT) - bin];
     **out = (int32_t)(taken >> LEVEL_SHIFT);
-    *next = aided ? with_aid(taken, aid & (uint32_t)~(bin | goes_on)) : taken;
+    *next = aided ? with_aid(taken, aid & (uint32_t)~bin) : taken;
     if (NNR_UNLIKELY(taken & HAS_ESCAPE)) {
         arithmetic_decoder cold = *d; /* only the copy has its address taken */
         *next = decode_escaped_level(l, &cold, taken, (*out)++);

@@ -141,7 +141,7 @@ int nnr_quantize_trellis_rate(nnr_encoder *encoder, const nnr_unit *unit, const 
 int nnr_quantize_nearest_rate(nnr_encoder *encoder, const nnr_unit *unit, const nnr_tensor *tensor,
                               const float *weights, const float *importance, double lambda_scale);
 
-enum { NNR_CONTEXT_COUNT = 1127 }; /* contexts of a handle, numbered as in contexts.h */
+enum { NNR_CONTEXT_COUNT = 1191 }; /* contexts of a handle, numbered as in contexts.h */
 
 /* The same engine step by step, for tests and traces. `data` must live as long as it is read. The step
    functions return NNR_ERR_ARGUMENT or the status: NNR_OK until the first error, that error from then on. */
