@@ -10,11 +10,12 @@ The engine is also there step by step (`EngineDecoder`), for tests and for trace
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import threading
 from collections.abc import Sequence
 from enum import IntEnum
+from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,8 @@ def _chosen_build() -> str:
     asked = os.environ.get("NNR_CORE", "")
     if asked not in ("", "base", "bmi2"):
         raise ImportError(f"NNR_CORE={asked}: the builds of the core are base and bmi2")
-    is_there = importlib.util.find_spec("nnr._core_bmi2") is not None
+    # beside this file: an editable installation would find that of another checkout
+    is_there = PathFinder.find_spec("nnr._core_bmi2", [str(Path(__file__).parent)]) is not None
     if is_there and asked != "base" and base_lib.nnr_processor_has_bmi2():
         return "bmi2"
     if asked == "bmi2":
