@@ -52,7 +52,7 @@ check: $(VENV)/.ready
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 portable: $(VENV)/.ready
-	rm -rf build
+	rm -rf build nnr/_core*.so
 	NNR_NO_SIMD=1 $(BIN)/python $(PIP) --force-reinstall --no-deps --editable .
 	$(BIN)/python -m pytest tests/core $(PYTEST_ARGS); status=$$?; rm -rf build; \
 	$(BIN)/python $(PIP) --force-reinstall --no-deps --editable . && exit $$status
