@@ -15,7 +15,7 @@ from nnr._core import lib as base_lib
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 has_bmi2 = pytest.mark.skipif(
-    not base_lib.nnr_processor_has_bmi2() or not list((ROOT / "nnr").glob("_core_bmi2*")),
+    not base_lib.nnr_processor_has_bmi2() or not list((ROOT / "nnr").glob("_core_bmi2.*so")),
     reason="no build for BMI2 here, or no such processor",
 )
 
