@@ -267,9 +267,13 @@ class EncoderConfig:
 
         Raises:
             TypeError: an option that does not exist.
+            ValueError: a value out of range, or both a qp and a target that takes its place.
         """
         known = {f.name for f in dataclasses.fields(self)}
         for name in options:
             if name not in known:
                 raise TypeError(f"unknown option {name!r}; the options are {', '.join(sorted(known))}")
+        for target in _TARGETS:
+            if "qp" in options and options.get(target) is not None:
+                raise ValueError(f"qp and {target} exclude each other")
         return dataclasses.replace(self, **options)

@@ -99,6 +99,14 @@ def test_targets_are_checked(options, error):
         nnr.EncoderConfig(**options)
 
 
+def test_a_target_takes_the_place_of_qp():
+    tensors = {"w": np.ones((4, 4), np.float32)}
+    for options in ({"psnr": 30.0}, {"target_size": 900}):
+        with pytest.raises(ValueError, match=r"qp and (psnr|target_size) exclude each other"):
+            nnr.encode(tensors, qp=-30, **options)
+    assert nnr.encode(tensors, qp=-30, psnr=None)
+
+
 def test_targets_do_not_depend_on_threads():
     assert nnr.encode(model(), target_size=4000, threads=1) == nnr.encode(
         model(), target_size=4000, threads=4
