@@ -60,6 +60,12 @@ BARS: dict[str, tuple[float, float]] = {
 #: The same where tensors are small.
 SMALL_BARS: dict[str, tuple[float, float]] = {"encode, fast search": (4.5, 7.0)}
 SMALL = 65536  # weights of a tensor
+#: What is required of the public functions: decode, encode, encode fast.
+PUBLIC_BARS: dict[str, tuple[float, float, float]] = {
+    "8 of 524288": (3.2, 4.0, 8.0), "1000 of 1000": (1.8, 25.0, 40.0), "1000 of 10": (1.5, 40.0, 40.0),
+}  # fmt: skip
+PUBLIC_TASKS = ("decode", "encode", "encode fast")
+ALIKE = 1.15  # ratios of two runs that agree
 ENOUGH = 0.03  # CPU seconds of a task in a turn
 
 
@@ -387,7 +393,7 @@ def public_rows(peer: Peer, turns: int, *, quick: bool) -> list[dict[str, Any]]:
     rows = []
     for name, model, qp in models:
         weights = sum(array.size for array in model.values())
-        for key in ("decode", "encode", "encode fast"):
+        for key in PUBLIC_TASKS:
             peers, ours = times[name]["peer decode" if key == "decode" else "peer encode"], times[name][key]
             ratios = [a / b for a, b in zip(peers, ours, strict=True)]
             rows.append({
@@ -558,6 +564,30 @@ def shortfalls(rows: Sequence[Row], others: Sequence[str]) -> str:
     return "Below what is required in this run:\n\n" + "\n".join(lines)
 
 
+def agreement(earlier: Mapping[str, Any], core: Sequence[Row], public: Sequence[Mapping[str, Any]]) -> str:
+    """How far the ratios of an earlier run are from those of this one."""
+    then = {(r["task"], r["data"], r["dq_flag"], r["qp"]): r["ratio"] for r in earlier["core"]}
+    then |= {(r["task"], r["model"]): r["ratio"] for r in earlier["public"]}
+    now = {(r["task"], r["data"], r["dq_flag"], r["qp"]): r["ratio"] for r in (row.values() for row in core)}
+    now |= {(r["task"], r["model"]): r["ratio"] for r in public}
+    apart = {key: max(then[key] / now[key], now[key] / then[key]) for key in now if key in then}
+    means = []
+    for task in dict.fromkeys(row.task for row in core):
+        chosen = [key for key in apart if key[0] == task and len(key) == 4]
+        if chosen:
+            means.append(f"{task} {statistics.geometric_mean(then[key] for key in chosen):.1f}")
+    near = sum(value <= ALIKE for value in apart.values())
+    lines = [
+        f"The run of {earlier['when']} had the means {', '.join(means)}. {near} of {len(apart)} ratios of "
+        f"single rows are within {100 * (ALIKE - 1):.0f} % of it; the others:",
+        "",
+    ]
+    for key, value in apart.items():
+        if value > ALIKE:
+            lines.append(f"* {', '.join(map(str, key))}: {then[key]:.1f} then, {now[key]:.1f} now")
+    return "\n".join(lines)
+
+
 def main() -> int:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(
@@ -567,6 +597,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases")
     parser.add_argument("--callgrind", action="store_true", help="count instructions too (a minute)")
     parser.add_argument("--docs", type=Path, help="page to put the tables into; the JSON goes beside it")
+    parser.add_argument("--against", type=Path, help="JSON of an earlier run, to be compared with this one")
     args = parser.parse_args()
     python = find_peer()
     if python is None:
@@ -611,6 +642,10 @@ def main() -> int:
     for r in threads:
         if r["ratio"] < 1.8:
             others.append(f"two threads, {r['task']}: {r['ratio']:.2f} instead of 1.8")
+    for r in public:
+        bar = PUBLIC_BARS.get(r["model"], (0.0, 0.0, 0.0))[PUBLIC_TASKS.index(r["task"])]
+        if r["ratio"] < bar:
+            others.append(f"public functions, {r['task']}, {r['model']}: {r['ratio']:.1f} instead of {bar:g}")
     tables = f"{summary_table(rows)}\n\nMedians of {args.turns} turns. {where}"
     blocks = {
         "summary": f"{tables}\n\n{shortfalls(rows, others)}",
@@ -623,12 +658,15 @@ def main() -> int:
     }
     if counts:
         blocks["callgrind"] = plain_table(counts)
+    if args.against:
+        blocks["agreement"] = agreement(json.loads(args.against.read_text(encoding="utf-8")), rows, public)
     for name, text in blocks.items():
         print(f"\n{name}\n{text}")
         if args.docs:
             replace_block(args.docs, name, text)
     if args.docs:
         content = {
+            "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
             "machine": here, "turns": args.turns, "core": [row.values() for row in rows], "public": public,
             "paths": paths, "codebook": books, "threads": threads,
             "compressors": compressors, "callgrind": counts,

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import accumulate
 from typing import Any
 
@@ -64,12 +64,17 @@ __all__ = [
 Progress = Callable[[int, int, str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EncodedStream:
-    """Units in order, which can be gone through any number of times, and the report on them."""
+    """Units in order, which can be gone through any number of times, and the report on them, made when it is
+    first asked for."""
 
     units: Iterable[bytes]
-    report: EncodeReport
+    make_report: Callable[[], EncodeReport]
+
+    @cached_property
+    def report(self) -> EncodeReport:
+        return self.make_report()
 
     def tobytes(self) -> bytes:
         return b"".join(self.units)
@@ -663,7 +668,8 @@ class Assembly:
         head += between
         self._spool.head = head
         total = sum(map(len, head)) + sum(outcome.size for outcome in outcomes)
-        return EncodedStream(self._spool, report_of(cargo, outcomes, total, time.perf_counter() - started))
+        seconds = time.perf_counter() - started
+        return EncodedStream(self._spool, lambda: report_of(cargo, outcomes, total, seconds))
 
     def _head(self, context: StreamContext) -> list[bytes]:
         """Start unit and parameter set. Whether there are codebooks changes nothing for other units."""
