@@ -113,6 +113,7 @@ def test_a_note_names_a_limit_as_it_can_be_typed(
 ) -> None:
     note = "decode it with limits=nnr.Limits(max_output_bytes=5000000000)"  # of models too large for a test
     report = EncodeReport([], total_bytes=1, seconds=0.0, notes=[note])
-    monkeypatch.setattr(encode_command, "_encode", lambda *args, **options: EncodedStream([b"x"], lambda: report))
+    stream = EncodedStream([b"x"], lambda: report)
+    monkeypatch.setattr(encode_command, "_encode", lambda *args, **options: stream)
     shown = cli("encode", model_file, "-o", tmp_path / "x.nnr")
     assert "\nnote: decode it with --limit max_output_bytes=5000000000\n" in shown.out
