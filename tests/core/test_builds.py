@@ -56,7 +56,7 @@ def test_streams_are_those_of_the_golden_file(build: str) -> None:
 @has_bmi2
 def test_the_build_that_is_not_in_use() -> None:
     other = "base" if core.BUILD == "bmi2" else "bmi2"
-    names = ("engine", "interleave", "third_party")
+    names = ("engine", "interleave")
     tests = [f"tests/core/test_{name}.py" for name in names]
     result = with_core(other, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
     assert result.returncode == 0, result.stdout + result.stderr
