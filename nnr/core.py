@@ -54,7 +54,6 @@ __all__ = [
 ]
 
 
-
 def _chosen_build() -> str:
     """The fastest build for this processor; NNR_CORE=base or bmi2 in the environment asks for one of them."""
     asked = os.environ.get("NNR_CORE", "")
